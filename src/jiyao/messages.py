@@ -1,0 +1,46 @@
+"""Every sentence a person reads, in Chinese and English, from one table (messages.toml beside this file).
+
+A key that is missing in the table raises KeyError: `tests/test_messages.py` finds it before a user does.
+"""
+
+from __future__ import annotations
+
+import locale
+import os
+import sys
+from collections.abc import Mapping
+from functools import cache
+from importlib import resources
+from typing import Literal
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+Language = Literal["zh", "en"]
+
+
+@cache
+def table() -> Mapping[str, Mapping[str, str]]:
+    """key -> {"zh": sentence, "en": sentence}; `{name}` marks stand for parameters."""
+    raw = tomllib.loads(resources.files("jiyao").joinpath("messages.toml").read_text(encoding="utf-8"))
+    return {
+        f"{group}.{key}": sentences for group, entries in raw.items() for key, sentences in entries.items()
+    }
+
+
+def say(key: str, language: Language, **parameters: object) -> str:
+    """The sentence for `key` in `language`, with its parameters filled in."""
+    return table()[key][language].format_map(parameters)
+
+
+def language_of_computer() -> Language:
+    """`zh` where the environment or the operating system speaks Chinese, else `en`."""
+    # LANGUAGE may list several, most wanted first; LC_ALL beats LC_MESSAGES beats LANG (POSIX 8.2)
+    for variable in ("LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG"):
+        value = os.environ.get(variable)
+        if value:
+            return "zh" if value.lower().startswith("zh") else "en"
+    name = (locale.getlocale()[0] or "").lower()
+    return "zh" if name.startswith(("zh", "chinese")) else "en"
