@@ -25,9 +25,7 @@ Language = Literal["zh", "en"]
 def table() -> Mapping[str, Mapping[str, str]]:
     """key -> {"zh": sentence, "en": sentence}; `{name}` marks stand for parameters."""
     raw = tomllib.loads(resources.files("jiyao").joinpath("messages.toml").read_text(encoding="utf-8"))
-    return {
-        f"{group}.{key}": sentences for group, entries in raw.items() for key, sentences in entries.items()
-    }
+    return {f"{group}.{key}": sentences for group, entries in raw.items() for key, sentences in entries.items()}
 
 
 def say(key: str, language: Language, **parameters: object) -> str:

@@ -1,0 +1,227 @@
+"""The value everything above works on: a Transcript, its assembly from clips, and its JSON form (version 1).
+
+`assemble` is the only place where a clip's offset is added to a time. A segment is one sentence, or what stands
+between two pauses: short enough to click on and hear, long enough to read.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
+from typing import Any, get_args
+
+from jiyao.errors import UsageError
+from jiyao.recognition import EngineInfo, Flag, Recognition, Word
+from jiyao.text import Script, convert, convert_words, ends_sentence, lay_out, tidy
+from jiyao.timeline import Span
+
+JSON_VERSION = 1
+
+_PAUSE_MS = 800  # a silence inside a clip that a reader would take for the end of a thought
+_MAX_SEGMENT_MS = 15_000  # speech without punctuation or pause is cut at its widest gap beyond this
+
+
+@dataclass(frozen=True)
+class Source:
+    """The recording: file name, length, SHA-256 of its bytes, and what was noticed while reading it (English)."""
+
+    name: str
+    duration_ms: int
+    sha256: str
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Segment:
+    """One sentence or so. Times in ms from the recording's start; `words` may be empty; `confidence` 0…1 or None.
+
+    The fields stand in the order of the JSON form.
+    """
+
+    start_ms: int
+    end_ms: int
+    speaker: str | None = None
+    language: str | None = None
+    text: str
+    confidence: float | None = None
+    flags: tuple[Flag, ...] = ()
+    words: tuple[Word, ...] = ()
+
+
+@dataclass(frozen=True)
+class Correction:
+    """A change that a glossary rule made: what stood there, what stands there now, and where (ms)."""
+
+    start_ms: int
+    before: str
+    after: str
+    rule: str
+
+
+@dataclass(frozen=True)
+class Transcript:
+    source: Source
+    engine: EngineInfo
+    segments: tuple[Segment, ...] = ()
+    corrections: tuple[Correction, ...] = ()
+    minutes: None = None
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A clip's place in the recording, what was recognised there, and the corrections made (times from the clip's start)."""
+
+    span: Span
+    recognition: Recognition
+    corrections: tuple[Correction, ...] = ()
+
+
+def assemble(source: Source, engine: EngineInfo, heard: Iterable[Heard], script: Script = "simplified") -> Transcript:
+    """Clips in any order to one Transcript in the order of time."""
+    ordered = sorted(heard, key=lambda item: item.span)
+    return Transcript(
+        source=source,
+        engine=engine,
+        segments=tuple(segment for item in ordered for segment in segments_of(item, script)),
+        corrections=tuple(
+            replace(c, start_ms=c.start_ms + item.span.start_ms) for item in ordered for c in item.corrections
+        ),
+    )
+
+
+def segments_of(heard: Heard, script: Script = "simplified") -> list[Segment]:
+    """One clip's recognition as segments, times from the recording's start. No text, no segment."""
+    recognition, span = heard.recognition, heard.span
+    common: dict[str, Any] = {"language": recognition.language, "flags": recognition.flags}
+    han = recognition.language in ("zh", "yue", None)
+    wanted: Script = script if han else "original"
+    if not recognition.words:
+        text = convert(tidy(recognition.text), wanted)
+        if not text:
+            return []
+        return [
+            Segment(
+                start_ms=span.start_ms,
+                end_ms=span.end_ms,
+                text=text,
+                confidence=recognition.confidence,
+                **common,
+            )
+        ]
+    segments = []
+    for group in _sentences(_placed(recognition.words, span)):
+        words = _typeset(group, wanted)
+        if not words:
+            continue
+        confidences = [word.confidence for word in words if word.confidence is not None]
+        segments.append(
+            Segment(
+                start_ms=words[0].start_ms,
+                end_ms=words[-1].end_ms,
+                text=lay_out(word.text for word in words)[0],
+                confidence=round(sum(confidences) / len(confidences), 3) if confidences else None,
+                words=words,
+                **common,
+            )
+        )
+    return segments
+
+
+def _placed(words: Sequence[Word], span: Span) -> list[Word]:
+    """Words on the recording's clock: inside their clip, in order, none ending before it starts."""
+    placed: list[Word] = []
+    earliest = span.start_ms
+    for word in words:
+        start = min(max(word.start_ms + span.start_ms, earliest), span.end_ms)
+        end = min(max(word.end_ms + span.start_ms, start), span.end_ms)
+        placed.append(replace(word, start_ms=start, end_ms=end))
+        earliest = end
+    return placed
+
+
+def _sentences(words: list[Word]) -> Iterable[list[Word]]:
+    start = 0
+    for index, (word, following) in enumerate(pairwise(words), start=1):
+        if ends_sentence(word.text) or following.start_ms - word.end_ms >= _PAUSE_MS:
+            yield from _short_enough(words[start:index])
+            start = index
+    yield from _short_enough(words[start:])
+
+
+def _short_enough(words: list[Word]) -> Iterable[list[Word]]:
+    if len(words) < 2 or words[-1].end_ms - words[0].start_ms <= _MAX_SEGMENT_MS:
+        if words:
+            yield words
+        return
+    # a comma first, else the widest gap; of equals, the one nearest the middle
+    middle = (words[0].start_ms + words[-1].end_ms) / 2
+    cut = max(
+        range(1, len(words)),
+        key=lambda i: (
+            words[i - 1].text.endswith(("，", ",", "、", "：")),
+            words[i].start_ms - words[i - 1].end_ms,
+            -abs(words[i].start_ms - middle),
+        ),
+    )
+    yield from _short_enough(words[:cut])
+    yield from _short_enough(words[cut:])
+
+
+def _typeset(words: Sequence[Word], script: Script) -> tuple[Word, ...]:
+    """Words as they read in their sentence (script, punctuation width), empty ones dropped."""
+    texts = convert_words([word.text for word in words], script)
+    text, places = lay_out(texts)
+    return tuple(
+        replace(word, text=text[start:end]) for word, (start, end) in zip(words, places, strict=True) if end > start
+    )
+
+
+def to_json(transcript: Transcript) -> str:
+    """JSON version 1 (DESIGN section 7; `source.notes` is ours: a cut-off file must say so wherever it goes)."""
+    engine = transcript.engine
+    document = {
+        "version": JSON_VERSION,
+        "source": asdict(transcript.source),
+        "engine": {
+            "name": engine.name,
+            "model": engine.model,
+            "revision": engine.revision,
+            "device": engine.device,
+        },
+        "segments": [asdict(segment) for segment in transcript.segments],
+        "corrections": [asdict(correction) for correction in transcript.corrections],
+        "minutes": transcript.minutes,
+    }
+    return json.dumps(document, ensure_ascii=False, indent=1)
+
+
+def from_json(text: str) -> Transcript:
+    """The inverse of `to_json`. Raises UsageError on anything that is not version 1."""
+    try:
+        document = json.loads(text)
+        if document["version"] != JSON_VERSION:
+            raise UsageError("transcript.version", version=document["version"])
+        return _from_document(document)
+    except (KeyError, TypeError, ValueError) as cause:
+        raise UsageError("transcript.malformed") from cause
+
+
+def _from_document(document: dict[str, Any]) -> Transcript:
+    source = document["source"]
+    engine = document["engine"]
+    known_flags = get_args(Flag)
+    segments = []
+    for raw in document["segments"]:
+        flags = tuple(raw["flags"])
+        if not set(flags) <= set(known_flags):
+            raise ValueError(f"unknown flag in {flags}")
+        words = tuple(Word(**word) for word in raw["words"])
+        segments.append(Segment(**{**raw, "flags": flags, "words": words}))
+    return Transcript(
+        source=Source(**{**source, "notes": tuple(source.get("notes", ()))}),
+        engine=EngineInfo(**engine, dtype=""),
+        segments=tuple(segments),
+        corrections=tuple(Correction(**correction) for correction in document["corrections"]),
+    )

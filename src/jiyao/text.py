@@ -1,0 +1,120 @@
+"""Pure text in two scripts: joining, spacing between 中文 and English, sentence ends, 简/繁.
+
+The only module that decides whether a space stands between two words, or which width a comma has.
+Spacing follows common Chinese typesetting practice (W3C CLREQ 3.2.2): a space between Han characters and a Latin word,
+none beside bare numbers (`3月12号`, `82%`), none beside full-width punctuation.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from functools import cache
+from typing import Any, Literal
+
+Script = Literal["simplified", "traditional", "original"]
+
+# Han (with extension A and compatibility forms), kana, bopomofo, and the iteration mark
+_HAN = "\u3005-\u3007\u3040-\u30ff\u3105-\u312f\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f"
+_FULL_WIDTH = "\u3000-\u3004\u3008-\u303f\uff01-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff65“”‘’…—·"
+_PIECES = re.compile(f"[{_HAN}{_FULL_WIDTH}]+|[^{_HAN}{_FULL_WIDTH}\\s]+")
+_IS_HAN = re.compile(f"[{_HAN}]")
+_IS_FULL_WIDTH = re.compile(f"[{_FULL_WIDTH}]")
+_LATIN_TOKEN_AT_END = re.compile(r"[^\W_][\w.+#/&'’%-]*$", re.ASCII)
+_LATIN_TOKEN_AT_START = re.compile(r"^[^\W_][\w.+#/&'’%-]*", re.ASCII)
+_HALF_TO_FULL = str.maketrans(",;:?!", "，；：？！")
+_HALF_BESIDE_HAN = re.compile(f"(?<=[{_HAN}])[,;:?!]|[,;:?!](?=[{_HAN}])")
+_PERIOD_AFTER_HAN = re.compile(f"(?<=[{_HAN}])\\.(?=\\s|$|[{_HAN}])")
+_OPENING = "([{<“‘$#@"
+_CLOSING = ")]}>”’,.;:?!%…"
+_SENTENCE_END = re.compile(r"[。！？!?；;…]+[”’\"')\]）】」』]*$|[^\d.]\.[”’\"')\]）]*$")
+
+
+def is_han(character: str) -> bool:
+    """Is this a Han character, or kana (written without spaces all the same)?"""
+    return _IS_HAN.match(character) is not None
+
+
+def lay_out(pieces: Iterable[str]) -> tuple[str, list[tuple[int, int]]]:
+    """Join words of any script and say where each landed: (text, [(start, end) in characters]).
+
+    Spaces go between Latin words and between Han and Latin words, nowhere else; half-width punctuation beside Han
+    becomes full-width. `text[start:end]` is the piece as it now reads, of the same length as the stripped piece.
+    """
+    text = ""
+    places: list[tuple[int, int]] = []
+    for raw in pieces:
+        piece = " ".join(raw.split())
+        gap = " " if text and piece and _wants_space(text, piece) else ""
+        start = len(text) + len(gap)
+        text += gap + piece
+        places.append((start, len(text)))
+    text = _HALF_BESIDE_HAN.sub(lambda mark: mark.group().translate(_HALF_TO_FULL), text)
+    return _PERIOD_AFTER_HAN.sub("。", text), places
+
+
+def join(pieces: Iterable[str]) -> str:
+    """Words of any script as one text; see `lay_out`."""
+    return lay_out(pieces)[0]
+
+
+def tidy(text: str) -> str:
+    """The same text with spacing and punctuation as `join` sets them. tidy(tidy(x)) == tidy(x)."""
+    return join(_PIECES.findall(text))
+
+
+def _wants_space(left: str, right: str) -> bool:
+    before, after = left[-1], right[0]
+    if _IS_FULL_WIDTH.match(before) or _IS_FULL_WIDTH.match(after):
+        return False
+    if is_han(before) and is_han(after):
+        return False
+    if is_han(before):
+        token = _LATIN_TOKEN_AT_START.match(right)
+        return token is not None and any(c.isalpha() for c in token.group())
+    if is_han(after):
+        # only the tail counts: the whole text so far may be long
+        token = _LATIN_TOKEN_AT_END.search(left[-64:])
+        return token is not None and any(c.isalpha() for c in token.group())
+    return before not in _OPENING and after not in _CLOSING
+
+
+def ends_sentence(text: str) -> bool:
+    """Does a sentence end here? `3.` and `U.S.` style stops inside numbers do not count."""
+    return _SENTENCE_END.search(text.rstrip()) is not None
+
+
+def width(text: str) -> float:
+    """Width in full-width characters: Han and full-width marks count 1, everything else one half."""
+    return sum(1.0 if _IS_HAN.match(c) or _IS_FULL_WIDTH.match(c) else 0.5 for c in text)
+
+
+def convert(text: str, script: Script) -> str:
+    """Han characters into one script, character forms only: words stay what was said (OpenCC t2s / s2t).
+
+    s2t, not s2twp: the latter replaces words by regional ones (软件 → 軟體).
+    """
+    if script == "original" or not _IS_HAN.search(text):
+        return text
+    return str(_converter("t2s" if script == "simplified" else "s2t").convert(text))
+
+
+def convert_words(words: Sequence[str], script: Script) -> list[str]:
+    """`convert` over words that belong together: phrases decide the form (头发/头髮), places stay."""
+    text = "".join(words)
+    converted = convert(text, script)
+    if len(converted) != len(text):
+        return [convert(word, script) for word in words]
+    result: list[str] = []
+    start = 0
+    for word in words:
+        result.append(converted[start : start + len(word)])
+        start += len(word)
+    return result
+
+
+@cache
+def _converter(name: str) -> Any:
+    import opencc  # 20 ms to load its dictionaries: only when Chinese text is at hand
+
+    return opencc.OpenCC(name)
