@@ -11,20 +11,22 @@ import re
 from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any, Literal
+from unicodedata import east_asian_width
 
 Script = Literal["simplified", "traditional", "original"]
 
 # Han (with extension A and compatibility forms), kana, bopomofo, and the iteration mark
 _HAN = "\u3005-\u3007\u3040-\u30ff\u3105-\u312f\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f"
-_FULL_WIDTH = "\u3000-\u3004\u3008-\u303f\uff01-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff65“”‘’…—·"
+_FULL_WIDTH = "\u3001-\u3004\u3008-\u303f\uff01-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff65“”‘’…—·"
 _PIECES = re.compile(f"[{_HAN}{_FULL_WIDTH}]+|[^{_HAN}{_FULL_WIDTH}\\s]+")
 _IS_HAN = re.compile(f"[{_HAN}]")
 _IS_FULL_WIDTH = re.compile(f"[{_FULL_WIDTH}]")
 _LATIN_TOKEN_AT_END = re.compile(r"[^\W_][\w.+#/&'’%-]*$", re.ASCII)
 _LATIN_TOKEN_AT_START = re.compile(r"^[^\W_][\w.+#/&'’%-]*", re.ASCII)
 _HALF_TO_FULL = str.maketrans(",;:?!", "，；：？！")
-_HALF_BESIDE_HAN = re.compile(f"(?<=[{_HAN}])[,;:?!]|[,;:?!](?=[{_HAN}])")
-_PERIOD_AFTER_HAN = re.compile(f"(?<=[{_HAN}])\\.(?=\\s|$|[{_HAN}])")
+_HALF_BESIDE_HAN = re.compile(f"(?<=[{_HAN}，；：？！。])[,;:?!]+|[,;:?!]+(?=[{_HAN}])")
+_HALF_AT_END = re.compile("[,;:?!]+$")
+_PERIOD_AFTER_HAN = re.compile(f"(?<=[{_HAN}])\\.(?=\\s|$|[{_HAN}{_FULL_WIDTH},;:?!])")
 _OPENING = "([{<“‘$#@"
 _CLOSING = ")]}>”’,.;:?!%…"
 _SENTENCE_END = re.compile(r"[。！？!?；;…]+[”’\"')\]）】」』]*$|[^\d.]\.[”’\"')\]）]*$")
@@ -44,13 +46,21 @@ def lay_out(pieces: Iterable[str]) -> tuple[str, list[tuple[int, int]]]:
     text = ""
     places: list[tuple[int, int]] = []
     for raw in pieces:
-        piece = " ".join(raw.split())
+        piece = _widened(text[-1:], " ".join(raw.split()))
+        if piece and is_han(piece[0]) and text[-1:] in tuple(",;:?!"):
+            text = _HALF_AT_END.sub(lambda marks: marks.group().translate(_HALF_TO_FULL), text)
         gap = " " if text and piece and _wants_space(text, piece) else ""
         start = len(text) + len(gap)
         text += gap + piece
         places.append((start, len(text)))
-    text = _HALF_BESIDE_HAN.sub(lambda mark: mark.group().translate(_HALF_TO_FULL), text)
-    return _PERIOD_AFTER_HAN.sub("。", text), places
+    return text, places
+
+
+def _widened(before: str, piece: str) -> str:
+    """`piece` with its half-width punctuation beside Han made full-width; `before` is the character it follows."""
+    # before any space is set: none belongs beside the full-width mark
+    both = _PERIOD_AFTER_HAN.sub("。", before + piece)
+    return _HALF_BESIDE_HAN.sub(lambda marks: marks.group().translate(_HALF_TO_FULL), both)[len(before) :]
 
 
 def join(pieces: Iterable[str]) -> str:
@@ -85,8 +95,8 @@ def ends_sentence(text: str) -> bool:
 
 
 def width(text: str) -> float:
-    """Width in full-width characters: Han and full-width marks count 1, everything else one half."""
-    return sum(1.0 if _IS_HAN.match(c) or _IS_FULL_WIDTH.match(c) else 0.5 for c in text)
+    """Width in full-width characters: Han, Hangul, emoji and full-width marks count 1, everything else one half."""
+    return sum(1.0 if east_asian_width(c) in "WF" or _IS_FULL_WIDTH.match(c) else 0.5 for c in text)
 
 
 def convert(text: str, script: Script) -> str:
@@ -96,7 +106,11 @@ def convert(text: str, script: Script) -> str:
     """
     if script == "original" or not _IS_HAN.search(text):
         return text
-    return str(_converter("t2s" if script == "simplified" else "s2t").convert(text))
+    converted = str(_converter("t2s" if script == "simplified" else "s2t").convert(text))
+    if len(converted) != len(text):
+        return converted
+    # no form from beyond the basic plane: OpenCC makes Cantonese 嗰 into 𠮶, which nobody writes and many fonts lack
+    return "".join(old if new > "\uffff" else new for old, new in zip(text, converted, strict=True))
 
 
 def convert_words(words: Sequence[str], script: Script) -> list[str]:

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 from jiyao.errors import UsageError
 from jiyao.recognition import EngineInfo, Flag, Recognition, Word
@@ -71,7 +71,7 @@ class Transcript:
 
 @dataclass(frozen=True)
 class Heard:
-    """A clip's place in the recording, what was recognised there, and the corrections made (times from the clip's start)."""
+    """A clip's place in the recording, what was recognised there, what was corrected (times from the clip's start)."""
 
     span: Span
     recognition: Recognition
@@ -204,7 +204,7 @@ def from_json(text: str) -> Transcript:
         if document["version"] != JSON_VERSION:
             raise UsageError("transcript.version", version=document["version"])
         return _from_document(document)
-    except (KeyError, TypeError, ValueError) as cause:
+    except (KeyError, TypeError, ValueError, RecursionError) as cause:
         raise UsageError("transcript.malformed") from cause
 
 
@@ -217,11 +217,28 @@ def _from_document(document: dict[str, Any]) -> Transcript:
         flags = tuple(raw["flags"])
         if not set(flags) <= set(known_flags):
             raise ValueError(f"unknown flag in {flags}")
-        words = tuple(Word(**word) for word in raw["words"])
-        segments.append(Segment(**{**raw, "flags": flags, "words": words}))
+        words = tuple(_checked(Word(**word)) for word in raw["words"])
+        segments.append(_checked(Segment(**{**raw, "flags": flags, "words": words})))
+    if not isinstance(source["name"], str) or type(source["duration_ms"]) is not int:
+        raise ValueError(f"not a source: {source}")
     return Transcript(
         source=Source(**{**source, "notes": tuple(source.get("notes", ()))}),
         engine=EngineInfo(**engine, dtype=""),
         segments=tuple(segments),
         corrections=tuple(Correction(**correction) for correction in document["corrections"]),
     )
+
+
+_Timed = TypeVar("_Timed", Word, Segment)
+
+
+def _checked(item: _Timed) -> _Timed:
+    """A segment or word as read, if its text, times (ms) and confidence are what the rest of the program counts on."""
+    times = (item.start_ms, item.end_ms)
+    if not isinstance(item.text, str) or not all(type(ms) is int for ms in times) or not 0 <= times[0] <= times[1]:
+        raise ValueError(f"not a text with times: {item}")
+    if item.confidence is not None and not 0 <= item.confidence <= 1:
+        raise ValueError(f"not a confidence: {item.confidence}")
+    if isinstance(item, Segment) and not all(isinstance(name, str | None) for name in (item.speaker, item.language)):
+        raise ValueError(f"not a name: {item.speaker}, {item.language}")
+    return item

@@ -1,0 +1,30 @@
+"""What all formats share: the person's choices, and text cleaned so that no format chokes on it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from jiyao.messages import Language
+
+# what XML 1.0 forbids or discourages, and lone surrogates; control characters that are white space stay for `one_line`
+_UNWRITABLE = re.compile("[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\ud800-\udfff\ufdd0-\ufdef\ufeff\ufffe\uffff]")
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """The three remembered choices and the language of headings.
+
+    `times` and `speakers`: show them. `merge`: what one speaker says without a long pause becomes a paragraph (txt,
+    md, docx). Subtitles always have times; json and csv always have everything.
+    """
+
+    times: bool = True
+    speakers: bool = True
+    merge: bool = True
+    language: Language = "zh"
+
+
+def one_line(text: str | None) -> str:
+    """`text` on one line, white space as single spaces, without characters that XML or UTF-8 cannot hold."""
+    return " ".join(_UNWRITABLE.sub("", text or "").split())
