@@ -12,13 +12,14 @@ Decoding is PyAV's (FFmpeg's libraries inside the wheel). Two options keep it fr
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import av
 import av.error
 import numpy as np
+import numpy.typing as npt
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 
@@ -49,7 +50,7 @@ class Note:
     """Something noticed while reading: a key of messages.toml with its parameters. `warning`: something is missing."""
 
     key: str
-    parameters: dict[str, object] = field(default_factory=dict)
+    parameters: Mapping[str, object] = field(default_factory=dict)
     warning: bool = False
 
 
@@ -253,7 +254,7 @@ class _Mixer:
         if frame is not None:
             frame.pts = None
         for converted in self._resampler.resample(frame):
-            yield converted.to_ndarray().reshape(-1)
+            yield converted.to_ndarray().reshape(-1).astype(np.int16, copy=False)
 
 
 def decode(source: bytes | BinaryIO, max_duration_s: float = 12 * 3600) -> Recording:
@@ -303,7 +304,7 @@ def _shape(frame: av.AudioFrame) -> tuple[int, str, str]:
 
 
 def _averaged(frame: av.AudioFrame) -> av.AudioFrame:
-    values = frame.to_ndarray()
+    values: npt.NDArray[Any] = frame.to_ndarray()
     channels = len(frame.layout.channels)
     by_channel = values if frame.format.is_planar else values.reshape(-1, channels).T
     mixed = by_channel.astype(np.float64).mean(axis=0, keepdims=True)

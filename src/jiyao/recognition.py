@@ -27,7 +27,7 @@ class Clip:
 
 @dataclass(frozen=True)
 class Hints:
-    """What the user knows beforehand: bare `terms`, free `context`, and a forced `language` (None: the engine decides)."""
+    """What is known beforehand: bare `terms`, free `context`, a forced `language` (None: the engine listens)."""
 
     terms: tuple[str, ...] = ()
     context: str = ""

@@ -58,7 +58,8 @@ def seconds_to_ms(seconds: float) -> int:
 
 def to_samples(pcm: Pcm) -> Samples:
     """int16 PCM [n] to float32 [n] in -1...1."""
-    return np.multiply(pcm, _PCM_STEP, dtype=np.float32)
+    samples: Samples = np.multiply(pcm, _PCM_STEP, dtype=np.float32)
+    return samples
 
 
 def clock(ms: int) -> str:

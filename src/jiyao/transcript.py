@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import Any, TypeVar, get_args
 
 from jiyao.errors import UsageError
+from jiyao.glossary import Correction
 from jiyao.recognition import EngineInfo, Flag, Recognition, Word
 from jiyao.text import Script, convert, convert_words, ends_sentence, lay_out, tidy
 from jiyao.timeline import Span
@@ -48,16 +49,6 @@ class Segment:
     confidence: float | None = None
     flags: tuple[Flag, ...] = ()
     words: tuple[Word, ...] = ()
-
-
-@dataclass(frozen=True)
-class Correction:
-    """A change that a glossary rule made: what stood there, what stands there now, and where (ms)."""
-
-    start_ms: int
-    before: str
-    after: str
-    rule: str
 
 
 @dataclass(frozen=True)
