@@ -5,13 +5,14 @@
     python3 start.py setup            only prepare
     python3 start.py test [ARGUMENTS] format, lint, types and tests; with arguments: pytest with them
 
-Everything goes into .venv beside this file; the locked, hashed requirements come from the package index that pip is set up
-for on this computer. Standard library only; works on Windows, macOS and Linux, in folders with spaces and 中文.
+Everything goes into .venv beside this file; the locked, hashed requirements come from the package index that pip is set
+up for on this computer. Standard library only; works on Windows, macOS and Linux, in folders with spaces and 中文.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import subprocess
@@ -26,18 +27,22 @@ WINDOWS = os.name == "nt"
 PYTHON = VENV / ("Scripts/python.exe" if WINDOWS else "bin/python")
 REQUIREMENTS = {"base": ROOT / "requirements" / "base.txt", "test": ROOT / "requirements" / "test.txt"}
 CHECKS = (["ruff", "format", "--check", "."], ["ruff", "check", "."], ["mypy"], ["pytest"])
+INTERRUPTED = 130
 
 
 def main() -> int:
-    if sys.version_info < (3, 10):  # noqa: UP036: this file must tell the owner of an older Python what to do
+    # this file must be readable by an older Python, to tell its owner what to do
+    if sys.version_info < (3, 10):  # noqa: UP036
         return fail("jiyao needs Python 3.10 or newer.", "Install one from python.org, then run this again.")
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a console that cannot print 中文 must not stop us
     arguments = sys.argv[1:]
     kind = "test" if arguments[:1] == ["test"] else "base"
-    with only_one():
-        code = prepare(kind)
+    try:
+        code = 0 if is_ready(kind) else prepare_alone(kind)
+    except KeyboardInterrupt:
+        code = INTERRUPTED
     if code or arguments == ["setup"]:
         return code
     if kind == "test":
@@ -45,17 +50,28 @@ def main() -> int:
     return run([str(PYTHON), "-m", "jiyao", *(arguments or ["web"])])
 
 
-def prepare(kind: str) -> int:
-    """Make .venv what the requirements say, unless a stamp shows that it is already."""
-    requirements = REQUIREMENTS[kind]
-    wanted = hashlib.sha256(requirements.read_bytes() + sys.version.encode()).hexdigest()
+def prepare_alone(kind: str) -> int:
+    try:
+        with only_one():
+            return 0 if is_ready(kind) else prepare(kind)
+    except OSError as error:
+        return fail(f"The environment .venv could not be made ({error}).", f"Check that {ROOT} can be written.")
+
+
+def is_ready(kind: str) -> bool:
+    """Does .venv hold what the requirements say, for this Python?"""
     stamp = VENV / f"{kind}.stamp"
-    if PYTHON.exists() and stamp.exists() and stamp.read_text() == wanted:
-        return 0
+    return PYTHON.exists() and stamp.exists() and stamp.read_text() == digest(kind)
+
+
+def digest(kind: str) -> str:
+    return hashlib.sha256(REQUIREMENTS[kind].read_bytes() + sys.version.encode()).hexdigest()
+
+
+def prepare(kind: str) -> int:
+    """Make .venv what the requirements say; stamps tell that it was finished."""
     say("Preparing jiyao in .venv: a few minutes, once.  正在准备运行环境：只需一次，几分钟。")
-    base = VENV / "base.stamp"
-    if not (PYTHON.exists() and base.exists()):
-        # never finished, or its Python is gone: begin anew
+    if not is_usable():
         try:
             venv.create(VENV, clear=True, with_pip=True, symlinks=not WINDOWS)
         except (OSError, subprocess.CalledProcessError) as error:
@@ -63,26 +79,38 @@ def prepare(kind: str) -> int:
                 f"The environment .venv could not be made ({error}).",
                 "On Debian or Ubuntu: sudo apt install python3-venv. Else check that this folder can be written.",
             )
-    stamp.unlink(missing_ok=True)
+    (VENV / f"{kind}.stamp").unlink(missing_ok=True)
     command = [str(PYTHON), "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--require-hashes"]
-    # pip talks to stderr: standard output belongs to jiyao
-    if subprocess.run([*command, "-r", str(requirements)], stdout=sys.stderr.fileno(), check=False).returncode:
+    command += ["-r", str(REQUIREMENTS[kind])]
+    # pip talks to stderr: standard output belongs to jiyao. In our folder: `-m` looks where it stands for modules first
+    if subprocess.run(command, cwd=ROOT, stdout=sys.stderr.fileno(), check=False).returncode:
         return fail(
             "The requirements could not be installed (pip says why above).",
             "Check the network, or name a reachable mirror: pip config set global.index-url …",
         )
     link_source()
     for done in {"base", kind}:  # the test requirements hold the base ones
-        digest = hashlib.sha256(REQUIREMENTS[done].read_bytes() + sys.version.encode()).hexdigest()
-        (VENV / f"{done}.stamp").write_text(digest)
+        (VENV / f"{done}.stamp").write_text(digest(done))
     return 0
+
+
+def is_usable() -> bool:
+    """Was .venv once finished, and is it made of this very Python? An update of Python leaves it without packages."""
+    if not (PYTHON.exists() and (VENV / "base.stamp").exists()):
+        return False
+    query = "import pip, sys; sys.stdout.buffer.write(sys.version.encode())"
+    try:
+        answer = subprocess.run([str(PYTHON), "-c", query], cwd=ROOT, capture_output=True, check=False)
+    except OSError:  # it cannot even be run
+        return False
+    return answer.returncode == 0 and answer.stdout == sys.version.encode()
 
 
 def link_source() -> None:
     """Let .venv import src/ as it stands. A relative, ASCII path: .pth files are read in the locale's encoding."""
     query = "import sysconfig; print(sysconfig.get_path('purelib'))"
     found = subprocess.run(
-        [str(PYTHON), "-X", "utf8", "-c", query], capture_output=True, check=True, encoding="utf-8"
+        [str(PYTHON), "-X", "utf8", "-c", query], cwd=ROOT, capture_output=True, check=True, encoding="utf-8"
     ).stdout.strip()
     (Path(found) / "jiyao.pth").write_text(os.path.relpath(ROOT / "src", found) + "\n", encoding="ascii")
 
@@ -99,25 +127,33 @@ def run_tests(arguments: list[str]) -> int:
 
 def run(command: list[str]) -> int:
     """Run to the end and return its exit code; Ctrl-C is the child's to handle."""
-    environment = {**os.environ, "PYTHONUTF8": "1"}
+    # PYTHONSAFEPATH: a file called av.py in the folder where somebody stands must not be taken for ours (Python 3.11)
+    environment = {**os.environ, "PYTHONUTF8": "1", "PYTHONSAFEPATH": "1"}
     with subprocess.Popen(command, env=environment) as process:
         while True:
             try:
-                return process.wait()
+                code = process.wait()
             except KeyboardInterrupt:
                 continue
+            return code if code >= 0 else 128 - code  # killed by a signal: as shells count it
 
 
 @contextlib.contextmanager
 def only_one() -> Iterator[None]:
     """Two double clicks must not build one .venv twice: the second waits for the first."""
-    VENV.mkdir(exist_ok=True)
     # beside, not inside: making the environment anew empties the folder
     with open(ROOT / ".venv.lock", "w") as lock:
         if WINDOWS:
             import msvcrt
 
-            msvcrt.locking(lock.fileno(), msvcrt.LK_LOCK, 1)  # type: ignore[attr-defined, unused-ignore]
+            while True:
+                try:
+                    msvcrt.locking(lock.fileno(), msvcrt.LK_LOCK, 1)  # type: ignore[attr-defined, unused-ignore]
+                    break
+                except OSError as error:
+                    # it gives up after ten seconds; the first may need minutes
+                    if error.errno not in (errno.EDEADLK, errno.EACCES):
+                        raise
         else:
             import fcntl
 

@@ -12,6 +12,7 @@ Decoding is PyAV's (FFmpeg's libraries inside the wheel). Two options keep it fr
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
@@ -33,15 +34,23 @@ _DEMUXERS = (
 )
 _PROTECTED_TAGS = ("drms", "drmi", "enca", "encv", "aavd")  # FairPlay, ISO 23001-7 common encryption, Audible
 # ASF Content Encryption Object and its extended form (ASF specification 3.14, 3.15), as they stand in the bytes
-_ASF_PROTECTED = (
-    bytes.fromhex("fbb3112223bdd211b4b700a0c955fc6e"),
-    bytes.fromhex("14e68a292226174cb935dae07ee9289c"),
-)
-_HEAD_BYTES = 256 * 1024  # headers, cover pictures aside, end well before this
+_ASF_PROTECTED = tuple(map(bytes.fromhex, ("fbb3112223bdd211b4b700a0c955fc6e", "14e68a292226174cb935dae07ee9289c")))
+_OGG_PAGE_BYTES = 27 + 255 + 255 * 255  # RFC 3533 section 6
+_HEAD_BYTES, _XING_BYTES = 256 * 1024, 4096  # headers, pictures aside, end well before; an MP3 frame is shorter
 
-_BLOCK_S = 30  # seconds decoded per block: what is held beside the PCM itself, and one VAD batch
+_BLOCK_S = (
+    5  # seconds decoded per block, which is held beside the PCM; longer ones are no faster and miss the CPU's cache
+)
+_BLOCK_VALUES = 1 << 20  # of all channels together: many channels or high rates make shorter blocks
+_CHUNK = 16 << 20  # samples; 32 MB, from where on malloc gives pages back at once
+_SAMPLES_PER_BYTE = 64  # speech at 4 kbit/s; a header that promises more gets no memory in advance
 _MIN_RATE_HZ, _MAX_RATE_HZ = 4_000, 768_000  # below: a broken header (one second would become many); above: none exists
-_MAX_LEAD_S = 3600  # an audio track that starts later than the video gets silence before it, at most this much
+_MIN_GAP_S, _MAX_GAP_S = 0.1, 3600  # time stamps that jump forward so much: silence there; further: a broken time stamp
+_CANCELS = 0.025  # two channels whose mean keeps less than this share of their energy: one of them is upside down
+# FFmpeg demuxers that guess the length; and those whose time stamps are stored, so that they can tell of gaps
+_GUESSING = ("aac", "loas", "mpegts", "mpeg", "amr", "amrnb", "amrwb", "ac3", "eac3")
+_STAMPED = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "ogg", "asf", "flv", "mpegts")
+_OPEN_SIZE = 0x7FFF0000  # recorders that stream write about 2 or 4 GB, or 0, for "not known yet"
 _SHORT_BY = 0.02, 1.0  # decoded less than the header says by both this share and these seconds: say "cut off"
 
 
@@ -71,25 +80,31 @@ class Recording:
 
 
 class PcmBuffer:
-    """int16 PCM that grows: one allocation when the length was announced, a few when it was not."""
+    """int16 PCM that grows: one allocation if its length was announced, else chunks, joined one by one."""
 
     def __init__(self, expected_samples: int = 0) -> None:
-        self._array: Pcm = np.empty(expected_samples, np.int16)
-        self._filled = 0
+        self._chunks: list[Pcm] = [np.empty(expected_samples, np.int16)]
+        self._filled = 0  # of the last chunk; all before it are full
 
     def append(self, block: Pcm) -> None:
-        needed = self._filled + len(block)
-        if needed > len(self._array):
-            # a quarter more, at least five minutes: few copies, little waste
-            grown = np.empty(max(needed, len(self._array) * 5 // 4, 300 * SAMPLE_RATE), np.int16)
-            grown[: self._filled] = self._array[: self._filled]
-            self._array = grown
-        self._array[self._filled : needed] = block
-        self._filled = needed
+        while len(block):
+            if self._filled == len(self._chunks[-1]):
+                self._chunks.append(np.empty(_CHUNK, np.int16))
+                self._filled = 0
+            room = self._chunks[-1][self._filled : self._filled + len(block)]
+            room[:] = block[: len(room)]
+            block = block[len(room) :]
+            self._filled += len(room)
 
     def pcm(self) -> Pcm:
-        """What was filled, without a copy."""
-        return self._array[: self._filled]
+        """What was filled; without a copy when the announced length was right."""
+        if len(self._chunks) > 1:
+            self._chunks[-1] = self._chunks[-1][: self._filled]
+            chunks, whole = self._chunks, np.empty(sum(map(len, self._chunks)), np.int16)
+            self._chunks, self._filled = [whole], 0
+            while chunks:
+                self.append(chunks.pop(0))  # freed as soon as it is copied
+        return self._chunks[0][: self._filled]
 
 
 class Decoder:
@@ -104,8 +119,11 @@ class Decoder:
         self._max_samples = int(max_duration_s * SAMPLE_RATE)
         self._notes: list[Note] = []
         self._damaged = 0
-        head = self._file.read(_HEAD_BYTES)
+        # decoded so far; where the last frame ended by its own time stamp; silence before the first
+        self._clock_s = self._until_s = self._lead_s = 0.0
+        self._bytes = self._file.seek(0, io.SEEK_END)
         self._file.seek(0)
+        head = self._peek(0, _HEAD_BYTES)
         if not head:
             raise AudioError("audio.empty")
         if any(guid in head for guid in _ASF_PROTECTED):
@@ -113,9 +131,13 @@ class Decoder:
         self._container = _open(self._file, head)
         try:
             self._stream = self._choose_stream()
-            self.claimed_s = _claimed_duration_s(self._container, self._stream, head)
-            if self.claimed_s is not None and self.claimed_s > max_duration_s:
+            self.claimed_s = self._claimed_duration_s(head)
+            # whatever a WAV says, it holds no more than its size allows; other formats compress, so without limit
+            bit_rate = self._stream.codec_context.bit_rate if self._container.format.name == "wav" else None
+            room_s = self._bytes * 8 / bit_rate if bit_rate else math.inf
+            if min(self.claimed_s or 0.0, room_s) > max_duration_s:
                 raise self._too_long()
+            self._breaks_off = self._is_shorter_than_it_says(head)
         except BaseException:
             self._container.close()
             raise
@@ -126,8 +148,9 @@ class Decoder:
 
     @property
     def expected_samples(self) -> int:
-        """Samples to expect if the header is right, for the buffer; 0 when it does not say."""
-        return int((self.claimed_s or 0) * SAMPLE_RATE) + SAMPLE_RATE if self.claimed_s else 0
+        """Samples to expect if the header is right, and a little more; 0 when it does not say."""
+        likely = int((self.claimed_s * 1.01 + 5) * SAMPLE_RATE) if self.claimed_s else 0
+        return min(likely, self._bytes * _SAMPLES_PER_BYTE)
 
     def __iter__(self) -> Iterator[Pcm]:
         decoded = 0
@@ -138,36 +161,37 @@ class Decoder:
                     raise self._too_long()
                 yield block
         if decoded == 0:
-            raise AudioError("audio.undecodable" if self._damaged or self.claimed_s else "audio.empty")
+            raise AudioError(
+                "audio.undecodable" if self._damaged or self._breaks_off or self.claimed_s else "audio.empty"
+            )
         self._look_back(decoded)
 
     def _choose_stream(self) -> AudioStream:
         streams = self._container.streams.audio
-        # a context is missing where this FFmpeg has no decoder for the track
-        usable = [s for s in streams if s.codec_context is not None]
+        usable = [s for s in streams if s.codec_context is not None]  # None: this FFmpeg has no decoder for the track
         if not streams:
             raise AudioError("audio.no_track")
-        if any(s.codec_context.codec_tag in _PROTECTED_TAGS for s in usable):
+        if any(_codec_tag(s) in _PROTECTED_TAGS for s in usable):
             raise AudioError("audio.protected")
         if not usable:
             raise AudioError("audio.unknown_codec")
-        stream = usable[0]
+        _check_rate(usable[0].codec_context.sample_rate or SAMPLE_RATE)  # 0: not known before the first frame
         if len(streams) > 1:
             self._notes.append(Note("audio.several_tracks", {"count": len(streams)}, warning=True))
-        return stream
+        return usable[0]
 
     def _blocks(self) -> Iterator[Pcm]:
         """Frames gathered to blocks, each block resampled at once: far fewer Python calls than frame by frame."""
         mixer: _Mixer | None = None
         for frame in self._frames():
-            if mixer is None or not mixer.takes(frame):
+            gap = self._gap_samples(frame)
+            if mixer is None or gap or not mixer.takes(frame):
                 if mixer is None:
                     self._describe(frame)
-                    lead = self._lead_samples(frame)
-                    if lead:
-                        yield np.zeros(lead, np.int16)
                 else:
                     yield from mixer.drain()
+                if gap:
+                    yield np.zeros(gap, np.int16)
                 mixer = _Mixer(frame)
             yield from mixer.feed(frame)
         if mixer is not None:
@@ -178,12 +202,14 @@ class Decoder:
         while True:
             try:
                 packet = next(packets)
-            except StopIteration:
-                return
+            except (StopIteration, IndexError):
+                return  # IndexError: the file's end too, when a track came up on the way (PyAV 18 counts it there only)
             except av.error.FFmpegError:
-                # the container breaks off here; what was read stays
                 self._damaged += 1
-                return
+                return  # the container breaks off here; what was read stays
+            if packet.stream_index != self._stream.index:
+                continue
+            self._breaks_off |= packet.is_corrupt and self._container.format.name != "wav"  # a WAV's length may be open
             try:
                 frames = packet.decode()
             except av.error.FFmpegError:
@@ -191,34 +217,82 @@ class Decoder:
                 continue
             for frame in frames:
                 if isinstance(frame, av.AudioFrame) and frame.samples:
-                    if not _MIN_RATE_HZ <= frame.sample_rate <= _MAX_RATE_HZ:
-                        raise AudioError("audio.rate", rate=frame.sample_rate)
+                    _check_rate(frame.sample_rate)
                     yield frame
 
     def _describe(self, frame: av.AudioFrame) -> None:
-        channels = len(frame.layout.channels)
-        if channels > 1:
+        if (channels := len(frame.layout.channels)) > 1:
             self._notes.append(Note("audio.downmixed", {"channels": channels}))
         if frame.sample_rate != SAMPLE_RATE:
             self._notes.append(Note("audio.resampled", {"rate": frame.sample_rate}))
 
-    def _lead_samples(self, first: av.AudioFrame) -> int:
-        """Samples by which this track starts after the file does (a video whose sound sets in late)."""
-        start, time = self._container.start_time, first.time
-        if start is None or time is None or start < 0:
-            return 0
-        lead_s = time - start / av.time_base
-        return int(lead_s * SAMPLE_RATE) if 0.1 < lead_s <= _MAX_LEAD_S else 0
+    def _gap_samples(self, frame: av.AudioFrame) -> int:
+        """Samples of silence to put before this frame: the track starts after the pictures, a muted microphone sent
+        nothing, or data was lost. Only a jump of the time stamps that the clock has not made up for counts: stamps that
+        drift or run back change nothing."""
+        name, end, start = self._container.format.name, self._container.duration, self._container.start_time
+        gap_s, time_s = 0.0, self._until_s
+        if name in _STAMPED and frame.time is not None:
+            time_s = frame.time - (start or 0) / av.time_base
+            gap_s = min(time_s - self._until_s, time_s - self._clock_s)
+        if not _MIN_GAP_S < gap_s <= _MAX_GAP_S or (end is not None and time_s > end / av.time_base + 1):
+            gap_s = 0.0
+        elif self._clock_s == 0.0:
+            self._lead_s = gap_s
+        elif name == "ogg":  # its stamps count samples, so some were lost
+            self._damaged += 1
+        self._until_s = time_s + frame.samples / frame.sample_rate
+        self._clock_s += gap_s + frame.samples / frame.sample_rate
+        return int(gap_s * SAMPLE_RATE)
+
+    def _claimed_duration_s(self, head: bytes) -> float | None:
+        """Seconds that the header promises, or None when it is silent or only guesses from the bit rate."""
+        name, stream = self._container.format.name, self._stream
+        if name in _GUESSING or (name == "mp3" and not self._has_mp3_length(head)):
+            return None
+        if name == "wav":
+            return _riff_data_bytes(head) * 8 / (stream.codec_context.bit_rate or math.inf) or None
+        if stream.duration is not None and stream.time_base is not None:
+            return max(0.0, float(stream.duration * stream.time_base))
+        return self._container.duration / av.time_base if self._container.duration else None
+
+    def _has_mp3_length(self, head: bytes) -> bool:
+        """Does the first frame, behind an ID3 tag with pictures or not, say how many there are?"""
+        if head[:3] == b"ID3":  # its size: 4 bytes of 7 bits
+            size = sum(byte << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=False))
+            head = self._peek(10 + size, _XING_BYTES)
+        return any(mark in head[:_XING_BYTES] for mark in (b"Xing", b"Info", b"VBRI"))
+
+    def _is_shorter_than_it_says(self, head: bytes) -> bool:
+        """For containers that FFmpeg lets end anywhere without a word."""
+        name = self._container.format.name
+        if name == "avi":
+            return self._bytes < int.from_bytes(head[4:8], "little") + 8
+        if name == "ogg":
+            tail = self._peek(max(0, self._bytes - _OGG_PAGE_BYTES), _OGG_PAGE_BYTES)
+            page = tail[max(0, tail.rfind(b"OggS")) :]  # 27 bytes, the last of them counts the lengths that follow
+            lengths = page[27 : 27 + page[26]] if len(page) > 26 else b""
+            return len(page) < 27 + len(lengths) + sum(lengths)
+        return False
+
+    def _peek(self, place: int, count: int) -> bytes:
+        """Bytes of the file from `place` on; FFmpeg, which reads the same file, does not notice."""
+        position = self._file.tell()
+        self._file.seek(place)
+        found = self._file.read(count)
+        self._file.seek(position)
+        return found
 
     def _look_back(self, decoded: int) -> None:
         decoded_s = decoded / SAMPLE_RATE
         if self.claimed_s is not None:
-            missing_s = self.claimed_s - decoded_s
-            if missing_s > _SHORT_BY[0] * self.claimed_s and missing_s > _SHORT_BY[1]:
+            lead_s = 0.0 if self._stream.duration is None else self._lead_s  # the container's length has it already
+            missing_s = self.claimed_s + lead_s - decoded_s
+            if missing_s > max(_SHORT_BY[0] * self.claimed_s, _SHORT_BY[1]):
                 spans = {"claimed_s": round(self.claimed_s), "decoded_s": round(decoded_s)}
                 self._notes.append(Note("audio.cut_off", spans, warning=True))
-        if self._damaged:
-            self._notes.append(Note("audio.damaged", {"count": self._damaged}, warning=True))
+        if count := max(self._damaged, int(self._breaks_off)):
+            self._notes.append(Note("audio.damaged", {"count": count}, warning=True))
 
     def _too_long(self) -> AudioError:
         return AudioError("audio.too_long", limit_h=f"{self._max_samples / SAMPLE_RATE / 3600:g}")
@@ -229,30 +303,33 @@ class _Mixer:
 
     def __init__(self, first: av.AudioFrame) -> None:
         self._shape = _shape(first)
+        channels = len(first.layout.channels)
+        # FFmpeg mixes layouts of 3 to 8 channels that it knows by name; stereo and microphone arrays are averaged here
+        self._by_hand = channels == 2 or channels > 8 or "channels" in first.layout.name
         self._fifo = av.AudioFifo()
         self._resampler = av.AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE)
-        self._block = _BLOCK_S * first.sample_rate
-        # FFmpeg mixes layouts it knows; microphone arrays without one are averaged here
-        self._by_hand = len(first.layout.channels) > 8 or "channels" in first.layout.name
+        self._block = min(_BLOCK_S * first.sample_rate, _BLOCK_VALUES // channels)
 
     def takes(self, frame: av.AudioFrame) -> bool:
         return _shape(frame) == self._shape
 
     def feed(self, frame: av.AudioFrame) -> Iterator[Pcm]:
-        if self._by_hand:
-            frame = _averaged(frame)
-        frame.pts = None  # broken time stamps must not stop the fifo; the clock counts samples
+        frame.pts = None  # the fifo must not stop at broken time stamps; `_gap_samples` has read them
         self._fifo.write(frame)
         if self._fifo.samples >= self._block:
             yield from self._convert(self._fifo.read(0))
 
     def drain(self) -> Iterator[Pcm]:
-        yield from self._convert(self._fifo.read(0, partial=True))
+        rest = self._fifo.read(0, partial=True)
+        if rest is not None:
+            yield from self._convert(rest)
         yield from self._convert(None)
 
     def _convert(self, frame: av.AudioFrame | None) -> Iterator[Pcm]:
         if frame is not None:
             frame.pts = None
+            if self._by_hand:
+                frame = _averaged(frame)
         for converted in self._resampler.resample(frame):
             yield converted.to_ndarray().reshape(-1).astype(np.int16, copy=False)
 
@@ -275,28 +352,27 @@ def _open(file: BinaryIO, head: bytes) -> InputContainer:
         raise AudioError("audio.unfinished" if head[4:8] == b"ftyp" else "audio.not_audio") from cause
 
 
-def _claimed_duration_s(container: InputContainer, stream: AudioStream, head: bytes) -> float | None:
-    """Seconds that the header promises, or None when it is silent or only guesses from the bit rate."""
-    name = container.format.name
-    if name == "wav":
-        return _riff_duration_s(head, stream)
-    if name in ("aac", "loas", "mpegts", "mpeg", "amr", "amrnb", "amrwb", "ac3", "eac3"):
-        return None
-    if name == "mp3" and not any(mark in head for mark in (b"Xing", b"Info", b"VBRI")):
-        return None
-    if stream.duration is not None and stream.time_base is not None:
-        return max(0.0, float(stream.duration * stream.time_base))
-    return container.duration / av.time_base if container.duration else None
+def _riff_data_bytes(head: bytes) -> int:
+    """Bytes of sound that a WAV's own header promises (FFmpeg would correct it by the file's size); 0: open."""
+    place = 12
+    while place + 8 <= len(head):
+        name, size = head[place : place + 4], int.from_bytes(head[place + 4 : place + 8], "little")
+        if name == b"data":
+            return size if size < _OPEN_SIZE else 0
+        place += 8 + size + size % 2
+    return 0
 
 
-def _riff_duration_s(head: bytes, stream: AudioStream) -> float | None:
-    """What a WAV's own header promises: FFmpeg would quietly correct it by the file's size."""
-    place = head.find(b"data", 12)
-    byte_rate = int.from_bytes(head[28:32], "little")
-    size = int.from_bytes(head[place + 4 : place + 8], "little") if place > 0 else 0
-    if head[12:16] != b"fmt " or not byte_rate or size in (0, 0xFFFFFFFF):  # recorders that stream leave it open
-        return float(stream.duration * stream.time_base) if stream.duration and stream.time_base else None
-    return size / byte_rate
+def _codec_tag(stream: AudioStream) -> str:
+    try:
+        return stream.codec_context.codec_tag
+    except UnicodeDecodeError:  # not letters: none of those that matter
+        return ""
+
+
+def _check_rate(rate: int) -> None:
+    if not _MIN_RATE_HZ <= rate <= _MAX_RATE_HZ:
+        raise AudioError("audio.rate", rate=rate)
 
 
 def _shape(frame: av.AudioFrame) -> tuple[int, str, str]:
@@ -304,14 +380,21 @@ def _shape(frame: av.AudioFrame) -> tuple[int, str, str]:
 
 
 def _averaged(frame: av.AudioFrame) -> av.AudioFrame:
+    """The mean of all channels; of two that cancel each other, as a balanced microphone in a stereo socket records
+    them, half their difference."""
     values: npt.NDArray[Any] = frame.to_ndarray()
-    channels = len(frame.layout.channels)
-    by_channel = values if frame.format.is_planar else values.reshape(-1, channels).T
-    mixed = by_channel.astype(np.float64).mean(axis=0, keepdims=True)
-    if values.dtype == np.uint8:
-        mixed = (mixed - 128) / 128
-    elif values.dtype.kind == "i":
-        mixed = mixed / -float(np.iinfo(values.dtype).min)
-    averaged = av.AudioFrame.from_ndarray(mixed.astype(np.float32), format="fltp", layout="mono")
+    rows = values if frame.format.is_planar else values.reshape(-1, len(frame.layout.channels)).T
+    zero = 128 if values.dtype == np.uint8 else 0
+    full = float(np.iinfo(values.dtype).max + 1 - zero) if values.dtype.kind in "iu" else 1.0
+    with np.errstate(all="ignore"):  # a damaged file of floats may hold anything
+        if len(rows) == 2:  # by far the most frequent; sums are ten times faster than `mean` where samples interleave
+            mixed = np.add(rows[0], rows[1], dtype=np.float32) / 2 - zero
+            sides = rows[:, ::8].astype(np.float32) - zero
+            if np.sum(np.square(mixed[::8])) < _CANCELS * np.sum(np.square(sides)):
+                mixed = np.subtract(rows[0], rows[1], dtype=np.float32) / 2
+        else:
+            mixed = rows.mean(axis=0, dtype=np.float32) - zero
+        mixed /= full
+    averaged = av.AudioFrame.from_ndarray(mixed.reshape(1, -1), format="fltp", layout="mono")
     averaged.sample_rate = frame.sample_rate
     return averaged

