@@ -24,4 +24,5 @@ format:  ## put the code into its form
 
 bench:  ## measure accuracy and speed: make bench FOLDER=recordings
 	$(PYTHON) start.py test --version
-	$(VENV) bench/accuracy.py $(FOLDER)
+	$(VENV) -m bench.accuracy $(FOLDER)
+	$(VENV) -m bench.stations

@@ -1,11 +1,11 @@
 """Character error rate by language over a folder of recordings, against plain faster-whisper in the same run.
 
-    python bench/accuracy.py FOLDER [--engine whisper-base] [--no-baseline] [--show]
+    python -m bench.accuracy FOLDER [--engine whisper-base] [--no-baseline] [--show]
 
 FOLDER holds recordings and INDEX.tsv with the columns file, language, transcript (and reference_quality); or recordings
 with a `<stem>.json` of turns beside them. Printed per language: CER of ours and of the baseline (faster-whisper base,
 beam 5, its own VAD, everything else at its defaults), their ratio, speed, and every text in which something repeats.
-Punctuation, case, width and Traditional/Simplified do not count (tests/scoring.py).
+Punctuation, case, width and Traditional/Simplified do not count (bench/scoring.py).
 """
 
 from __future__ import annotations
@@ -14,18 +14,15 @@ import argparse
 import csv
 import json
 import re
-import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).resolve().parent.parent), str(Path(__file__).resolve().parent.parent / "src")]
-
+from bench.scoring import characters, edit_distance
 from jiyao import engines, pipeline, settings, weights
 from jiyao.text import join
-from tests.scoring import characters, edit_distance
 
 Recognise = Callable[[Path], str]
 

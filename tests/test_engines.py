@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bench.scoring import character_error_rate
 
 from jiyao import audio, engines, segmentation, weights
 from jiyao.engines import scripted
@@ -16,7 +17,6 @@ from jiyao.segmentation import Cutting, SpeechDetector
 from jiyao.settings import Settings
 from jiyao.timeline import SAMPLE_RATE, Span, to_ms
 from tests.conftest import SAMPLE, reference_text
-from tests.scoring import character_error_rate
 
 Opened = Callable[[], Engine]
 

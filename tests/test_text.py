@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from jiyao.text import convert, convert_words, ends_sentence, is_han, join, lay_out, tidy, width
+from jiyao.text import convert, convert_words, ends_sentence, is_han, join, lay_out, punctuate_like, tidy, width
 
 MIXED = st.one_of(
     st.text("中文的我们项目，。？！、：；“”（）《》…—·　ab XYZ09.,;:?!%()'\"/-+<>$#@&~ \n", max_size=40),
@@ -104,3 +104,31 @@ def test_width_counts_full_width_characters() -> None:
 
 def test_kana_count_as_written_without_spaces() -> None:
     assert is_han("中") and is_han("の") and not is_han("a") and not is_han("，")
+
+
+class TestPunctuateLike:
+    def test_takes_marks_over_misheard_characters(self) -> None:
+        heard = punctuate_like(list("秋天总是富有诗意树叶变红"), "秋天,总是富有失忆。数叶,变红。")
+        assert "".join(heard) == "秋天,总是富有诗意。树叶,变红。"
+
+    def test_words_of_two_scripts(self) -> None:
+        assert punctuate_like(["好", "Llama", "3.5", "很", "快"], "好,Llama 3.5 很快。") == [
+            "好,",
+            "Llama",
+            "3.5",
+            "很",
+            "快。",
+        ]
+
+    def test_no_mark_where_the_neighbours_differ(self) -> None:
+        assert punctuate_like(["没", "有", "的？", "只", "是"], "没有,只是") == ["没", "有", "的？", "只", "是"]
+
+    @given(
+        st.lists(st.text("好的abc,。？", min_size=1, max_size=4), max_size=12), st.text("好的abc,。？ ", max_size=30)
+    )
+    def test_only_ever_adds_marks_behind_words(self, words: list[str], model: str) -> None:
+        result = punctuate_like(words, model)
+        assert len(result) == len(words)
+        for before, after in zip(words, result, strict=True):
+            assert after.startswith(before)
+            assert not any(c.isalnum() for c in after[len(before) :])

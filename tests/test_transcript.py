@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jiyao.errors import UsageError
+from jiyao.glossary import Correction
 from jiyao.recognition import EngineInfo, Flag, Recognition, Word
 from jiyao.text import join
 from jiyao.timeline import SAMPLES_PER_MS, Span
-from jiyao.transcript import Correction, Heard, Segment, Source, Transcript, assemble, from_json, segments_of, to_json
+from jiyao.transcript import Heard, Segment, Source, Transcript, assemble, from_json, segments_of, to_json
 
 SOURCE = Source("周会.m4a", 60_000, "ab" * 32, ("the file ends early",))
 ENGINE = EngineInfo("scripted", "script", "1", "cpu", "")

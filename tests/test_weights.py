@@ -18,7 +18,7 @@ import pytest
 from jiyao.errors import WeightsError
 from jiyao.weights import FetchProgress, Limits, fetch, is_present, locate, parse_catalogue, remove, status, verify
 from jiyao.weights.store import lock_of, storage_errors
-from weights_toys import ALL_HUBS, BIG, CHILD, FILES, SMALL, VARIABLES, Hub, said, serving, sha256, toy
+from tests.weights_toys import ALL_HUBS, BIG, CHILD, FILES, SMALL, VARIABLES, Hub, said, serving, sha256, toy
 
 QUICK = Limits(connect_s=1.0, stall_s=1.0, index_s=120.0)
 TOY = parse_catalogue(toy())

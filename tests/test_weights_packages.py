@@ -32,7 +32,7 @@ from jiyao.weights import (
     status,
     verify,
 )
-from weights_toys import CHILD, FILES, VARIABLES, said, serving, sha256, toy
+from tests.weights_toys import CHILD, FILES, VARIABLES, said, serving, sha256, toy
 
 QUICK = Limits(connect_s=1.0, stall_s=1.0, index_s=120.0)
 needs_pip = pytest.mark.skipif(util.find_spec("pip") is None, reason="this Python has no pip")

@@ -10,6 +10,7 @@ From: silero VAD v6 (MIT, snakers4/silero-vad), its ONNX file through onnxruntim
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from jiyao.timeline import SAMPLE_RATE, Pcm, Span, to_samples
 FRAME = 512  # samples, 32 ms: what silero hears at once
 _CONTEXT = 64  # samples of the frame before, put in front of each frame
 _STATE = (1, 1, 128)  # LSTM state
+_SCRAP = SAMPLE_RATE  # so much speech at least is left behind a cut: a syllable alone cannot be understood
 _FRAMES_PER_RUN = 512  # fastest here of 64…10,000 and a tenth of the memory of the largest
 
 Probabilities = npt.NDArray[np.float32]  # float32 [frames], 0…1
@@ -56,8 +58,11 @@ class SpeechDetector:
     """Silero VAD over a recording that arrives in blocks of any size. One per recording; not shared by threads."""
 
     def __init__(self, model: Path) -> None:
+        # the locked version has no uploader; should another one be installed, it reads these when it is imported
+        os.environ["ORT_DISABLE_TELEMETRY"] = os.environ["ORT_TELEMETRY_DISABLED"] = "1"
         import onnxruntime
 
+        onnxruntime.disable_telemetry_events()  # Windows builds of any version trace usage to the system's event log
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1  # decoding runs beside it; a second thread gains nothing on 32 ms frames
         options.inter_op_num_threads = 1
@@ -159,7 +164,7 @@ def _clips(pcm: Pcm, speech: Sequence[Span], cutting: Cutting) -> list[Span]:
             clips.append(Span(begin, group[best - 1].end))
             waiting.extend(reversed(group[best:]))
         else:
-            point = _quietest(pcm, max(begin + shortest, span.start), begin + longest)
+            point = _quietest(pcm, begin + shortest, min(begin + longest, span.end - _SCRAP))
             clips.append(Span(begin, point))
             waiting.append(Span(point, span.end))
         group = []
@@ -180,19 +185,28 @@ def _quietest(pcm: Pcm, start: int, end: int) -> int:
 
 def _parts(clips: Sequence[Span], n_samples: int, cutting: Cutting) -> list[Part]:
     """Clips grouped to parts; each part but the last ends in the longest pause between its 3rd and 5th minute."""
-    shortest, longest = cutting.min_part_s * SAMPLE_RATE, cutting.max_part_s * SAMPLE_RATE
+    edges = [0, *(edge for clip in clips for edge in (clip.start, clip.end)), n_samples]
+    pauses = list(zip(edges[::2], edges[1::2], strict=True))
     parts: list[Part] = []
-    begin, first = 0, 0
-    while first < len(clips):
-        last = len(clips)
-        if n_samples - begin > longest:
-            fitting = [i for i in range(first + 1, len(clips)) if clips[i - 1].end - begin <= longest]
-            ripe = [i for i in fitting if clips[i].start - begin >= shortest]
-            if ripe:
-                last = max(ripe, key=lambda i: clips[i].start - clips[i - 1].end)
-            elif first + 1 < len(clips):
-                last = (fitting or [first + 1])[-1]
-        end = n_samples if last == len(clips) else (clips[last - 1].end + clips[last].start) // 2
-        parts.append(Part(Span(begin, end), tuple(clips[first:last])))
-        begin, first = end, last
-    return parts or ([Part(Span(0, n_samples), ())] if n_samples else [])
+    begin = 0
+    while begin < n_samples:
+        end = _part_end(pauses, begin, n_samples, cutting)
+        parts.append(Part(Span(begin, end), tuple(clip for clip in clips if begin <= clip.start and clip.end <= end)))
+        begin = end
+    return parts
+
+
+def _part_end(pauses: Sequence[tuple[int, int]], begin: int, n_samples: int, cutting: Cutting) -> int:
+    shortest, longest = round(cutting.min_part_s * SAMPLE_RATE), round(cutting.max_part_s * SAMPLE_RATE)
+    first, last = begin + shortest, begin + longest
+    if n_samples <= last:
+        return n_samples
+    # best, what remains can be two parts or more, or just one; else the recording's last part is a short one
+    two_more = first, min(last, n_samples - 2 * shortest)
+    one_more = max(first, n_samples - longest), min(last, n_samples - shortest)
+    for windows in ((two_more, one_more), ((first, last),)):
+        within = [(max(start, lo), min(end, hi)) for lo, hi in windows for start, end in pauses]
+        if reachable := [(start, end) for start, end in within if start <= end]:
+            start, end = max(reachable, key=lambda pause: pause[1] - pause[0])
+            return (start + end) // 2
+    return next(start for start, _ in pauses if start >= last)  # a clip longer than that window is wide

@@ -94,21 +94,25 @@ def _wants_space(left: str, right: str) -> bool:
 def punctuate_like(words: Sequence[str], model: str) -> list[str]:
     """`words` with the punctuation that `model`, another reading of the same speech, has at the same places.
 
-    Places are matched by difflib over letters and digits; marks after unmatched characters are left out, and a word
-    that carries a mark already keeps it.
+    Letters and digits of both are aligned by difflib, misheard stretches of equal length one to one. A mark is taken
+    over only where the letters on both its sides are neighbours in `words` too; a word that has a mark keeps it.
     """
     letters = [(c, i) for i, word in enumerate(words) for c in word if c.isalnum()]
     spoken = [i for i, c in enumerate(model) if c.isalnum()]
     matcher = SequenceMatcher(None, [model[i] for i in spoken], [c for c, _ in letters], autojunk=False)
+    place = {len(spoken): len(letters)}  # the ends belong together
+    for _, a, a_end, b, b_end in matcher.get_opcodes():
+        if a_end - a == b_end - b:
+            place.update(zip(range(a, a_end), range(b, b_end), strict=True))
     punctuated = list(words)
-    for block in matcher.get_matching_blocks():
-        for offset in range(block.size):
-            start = spoken[block.a + offset] + 1
-            mark = _MARKS_AT_START.match(model, start)
-            place = letters[block.b + offset][1]
-            is_last = block.b + offset + 1 == len(letters) or letters[block.b + offset + 1][1] != place
-            if mark and is_last and punctuated[place][-1].isalnum():
-                punctuated[place] += mark.group()
+    for heard, here in place.items():
+        if heard == len(spoken) or place.get(heard + 1) != here + 1:
+            continue
+        mark = _MARKS_AT_START.match(model, spoken[heard] + 1)
+        word = letters[here][1]
+        ends_word = here + 1 == len(letters) or letters[here + 1][1] != word
+        if mark and ends_word and punctuated[word][-1].isalnum():
+            punctuated[word] += mark.group()
     return punctuated
 
 
