@@ -162,8 +162,8 @@ def report(path: Path, runs: int) -> None:
     for way, found in best.items():
         speed, share = found["seconds"] / found["wall_s"], best["ours"]["wall_s"] / found["wall_s"]
         print(
-            f"{way:10}{found['wall_s']:9.2f}{speed:13.0f}{share:11.2f}{found['cpu_s']:8.1f}{found['peak_mb'] - bare_mb:15.0f}"
-            f"{found['speech_s'] / 60:12.1f}"
+            f"{way:10}{found['wall_s']:9.2f}{speed:13.0f}{share:11.2f}{found['cpu_s']:8.1f}"
+            f"{found['peak_mb'] - bare_mb:15.0f}{found['speech_s'] / 60:12.1f}"
         )
     if "baseline" not in best:
         print("\nno ffmpeg on the PATH: no baseline")

@@ -202,6 +202,16 @@ def test_no_damage_crashes_hangs_or_leaks_a_foreign_exception() -> None:
     assert sum(found, []) == []
 
 
+@pytest.mark.parametrize("seed", [1825, 2073, 3522, 4491, 5061, 6041])
+def test_what_once_went_wrong(seed: int) -> None:
+    """A track that comes up half way (PyAV: IndexError), a codec tag that is no text (UnicodeDecodeError)."""
+    steps, data = mutated(seed)
+    try:
+        assert decode(data).duration_ms >= 0, steps
+    except AudioError as refusal:
+        assert refusal.message(), steps
+
+
 @pytest.mark.parametrize("name", ["wav-s16", "mp3", "flac", "ogg-opus", "aac"])
 def test_damage_in_the_middle_costs_that_place_only(name: str) -> None:
     data = bytearray(made(**KINDS[name], seconds=6.0))

@@ -81,13 +81,17 @@ class Console:
             self.rich.print(f"  → {escape(str(target))}", soft_wrap=True)
 
     def models(self, rows: list[tuple[Model, str]]) -> None:
+        """The table goes to standard output: it is the command's result."""
         table = Table(box=None, pad_edge=False)
         for key in ("models.name", "models.job", "models.size", "models.licence", "models.state"):
-            table.add_column(self.text(key), justify="right" if key == "models.size" else "left", no_wrap=True)
+            table.add_column(self.text(key), justify="right" if key == "models.size" else "left", overflow="fold")
         for model, state in rows:
             size = f"{model.size_bytes / 1_000_000:,.0f} MB" if model.size_bytes else "–"
             table.add_row(model.name, model.job, size, model.licence, self.text(f"models.state_{state}"))
-        self.rich.print(table)
+        out = rich.console.Console(highlight=False)
+        if not out.is_terminal:
+            out.width = _PIPED_WIDTH
+        out.print(table)
 
     def checks(self, name: str, checks: list[FileCheck]) -> None:
         for check in checks:
@@ -96,6 +100,8 @@ class Console:
             verdict = self.text(f"models.verdict_{check.verdict.replace('-', '_')}")
             self.rich.print(f"{mark} {escape(name)}/{escape(check.path)}: {escape(verdict)}", soft_wrap=True)
 
+
+_PIPED_WIDTH = 160  # columns of a table that nobody's window limits
 
 _AnyBar = TypeVar("_AnyBar", bound="_Bar")
 
