@@ -1,6 +1,6 @@
 """What the way before the model costs: decoding, voice detection, cutting; ours against the plain ways, in one run.
 
-    python bench/stations.py [FILE] [--hours 1] [--runs 2]
+    python -m bench.stations [FILE] [--hours 1] [--runs 2]
 
     ours       pipeline.listen: PyAV + silero, side by side, in blocks
     baseline   the ffmpeg program decoding into a pipe, silero reading it frame by frame (512 samples a call, same ONNX)
@@ -134,8 +134,9 @@ def make_recording(path: Path, hours: float) -> None:
                 minute.mux(stream.encode(resampled))
         minute.mux(stream.encode(None))
     encoded.seek(0)
-    with av.open(encoded) as minute_again, av.open(str(path), "w", format="mp3") as output:
+    with av.open(encoded, mode="r") as minute_again, av.open(str(path), "w", format="mp3") as output:
         source = minute_again.streams.audio[0]
+        assert source.time_base is not None
         packets = [bytes(packet) for packet in minute_again.demux(source) if packet.size]
         stream = output.add_stream_from_template(source)
         for number in range(round(hours * 3600 * 44_100 / 1152)):

@@ -129,7 +129,7 @@ def test_sound_that_sets_in_late_gets_silence_before_it(container: str) -> None:
 def _without_packets(source: bytes, container: str, start_s: float, end_s: float) -> bytes:
     """The recording without the sound packets between the two times, all others keeping their stamps."""
     file = io.BytesIO()
-    with av.open(io.BytesIO(source)) as given, av.open(file, "w", format=container) as output:
+    with av.open(io.BytesIO(source), mode="r") as given, av.open(file, "w", format=container) as output:
         stream = output.add_stream_from_template(given.streams.audio[0])
         for packet in given.demux(given.streams.audio[0]):
             if packet.pts is None or start_s < float(packet.pts * packet.time_base) < end_s:
@@ -335,8 +335,9 @@ def repeated(name: str, hours: float, **changes: Any) -> bytes:
         pytest.skip(f"this PyAV cannot write {name}")
     minute = made(**{**KINDS[name], "seconds": 60.0, **changes})
     file = io.BytesIO()
-    with av.open(io.BytesIO(minute)) as given:
+    with av.open(io.BytesIO(minute), mode="r") as given:
         source = given.streams.audio[0]
+        assert source.time_base is not None
         packets = [bytes(packet) for packet in given.demux(source) if packet.size]
         with av.open(file, "w", format=KINDS[name]["container"]) as output:
             stream = output.add_stream_from_template(source)
