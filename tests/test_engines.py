@@ -15,6 +15,7 @@ from jiyao.errors import EngineError, UsageError, WeightsError
 from jiyao.recognition import Clip, Engine, Hints, Recognition
 from jiyao.segmentation import Cutting, SpeechDetector
 from jiyao.settings import Settings
+from jiyao.text import convert, join
 from jiyao.timeline import SAMPLE_RATE, Span, to_ms
 from tests.conftest import SAMPLE, reference_text
 
@@ -39,13 +40,19 @@ def engine(request: pytest.FixtureRequest) -> Engine:
     return starter
 
 
+@pytest.fixture(scope="module")
+def heard(starter: Engine, sample_clips: list[Clip]) -> dict[int, Recognition]:
+    """What the starter hears in the sample: recognised once for all tests that only look at it."""
+    return dict(starter.recognize(sample_clips, Hints()))
+
+
 def noise(seconds: float, level: float, start: int = 0) -> Clip:
     values = np.random.default_rng(7).normal(0, level, round(seconds * SAMPLE_RATE)).astype(np.float32)
     return Clip(values, Span(start, start + len(values)))
 
 
 def assert_sound(recognition: Recognition, clip: Clip) -> None:
-    """What every Recognition promises: words in order inside their clip, confidences between 0 and 1."""
+    """What every Recognition promises: words in order inside their clip that join to the text; confidences 0 to 1."""
     duration_ms = to_ms(len(clip.samples))
     earliest = 0
     for word in recognition.words:
@@ -55,8 +62,7 @@ def assert_sound(recognition: Recognition, clip: Clip) -> None:
         assert word.confidence is None or 0 <= word.confidence <= 1
     assert recognition.confidence is None or 0 <= recognition.confidence <= 1
     if recognition.words:
-        spelled = "".join("".join(word.text for word in recognition.words).split())
-        assert spelled == "".join(recognition.text.split())
+        assert recognition.text == join(word.text for word in recognition.words)
 
 
 class TestContract:
@@ -71,8 +77,8 @@ class TestContract:
         assert list(engine.recognize([], Hints())) == []
 
     def test_the_same_again(self, engine: Engine, sample_clips: list[Clip]) -> None:
-        first = dict(engine.recognize(sample_clips[:2], Hints()))
-        assert dict(engine.recognize(sample_clips[:2], Hints())) == first
+        first = dict(engine.recognize(sample_clips[:1], Hints()))
+        assert dict(engine.recognize(sample_clips[:1], Hints())) == first
 
     def test_shortest_and_longest_clips(self, engine: Engine) -> None:
         clips = [noise(0.03, 0.01), noise(30.0, 0.01, start=SAMPLE_RATE)]
@@ -87,34 +93,39 @@ class TestContract:
 
 
 class TestStarter:
-    def test_hears_the_sample(self, starter: Engine, sample_clips: list[Clip]) -> None:
-        heard = dict(starter.recognize(sample_clips, Hints()))
-        text = "".join(heard[index].text for index in range(len(sample_clips)))
+    def test_hears_the_sample(self, heard: dict[int, Recognition]) -> None:
+        text = "".join(heard[index].text for index in sorted(heard))
         # Whisper base is a small model: about one character in seven is wrong on this recording
         assert character_error_rate(reference_text(), text) < 0.25
         assert {recognition.language for recognition in heard.values()} == {"zh"}
         assert not any(recognition.flags for recognition in heard.values())
 
-    def test_words_stand_where_they_are_spoken(self, starter: Engine, sample_clips: list[Clip]) -> None:
-        """`智能客服` is said between 4 and 7.5 s (samples/review.reference.json): its words must be there too."""
-        first = dict(starter.recognize(sample_clips[:1], Hints()))[0]
-        offset_ms = sample_clips[0].span.start_ms
-        spelled = "".join(word.text[0] for word in first.words)
-        place = next(i for i, word in enumerate(first.words) if word.text.startswith("客"))
-        start_ms = first.words[place].start_ms + offset_ms
-        assert 4000 < start_ms < 7000, spelled
+    def test_words_stand_where_they_are_spoken(self, heard: dict[int, Recognition], sample_clips: list[Clip]) -> None:
+        """`知识库` is said between 41.7 and 48 s, near its beginning (samples/review.reference.json)."""
+        places = [
+            word.start_ms + sample_clips[index].span.start_ms
+            for index, recognition in heard.items()
+            for word in recognition.words
+            if word.text.startswith("知")
+        ]
+        assert any(42_000 < start_ms < 45_000 for start_ms in places), places
 
-    def test_a_batch_gives_what_single_clips_give(self, starter: Engine, sample_clips: list[Clip]) -> None:
-        together = dict(starter.recognize(sample_clips, Hints()))
-        alone = [next(iter(starter.recognize([clip], Hints())))[1].text for clip in sample_clips]
-        # int8 sums differ in the last bit between batch sizes: texts may differ in a character, not in a word
-        for index, text in enumerate(alone):
-            assert character_error_rate(text, together[index].text) < 0.1
+    def test_no_stretch_of_speech_is_left_out(self, heard: dict[int, Recognition], sample_clips: list[Clip]) -> None:
+        """Whisper alone ends the first clip early and loses `检索这边我们把向量模型换成了` at 13 s."""
+        for index, recognition in heard.items():
+            edges = [0, *(ms for w in recognition.words for ms in (w.start_ms, w.end_ms))]
+            edges.append(to_ms(len(sample_clips[index].samples)))
+            assert max(b - a for a, b in zip(edges[::2], edges[1::2], strict=True)) < 4000
 
-    def test_simplified_whatever_the_model_writes(self, starter: Engine, sample_clips: list[Clip]) -> None:
-        from jiyao.text import convert
+    def test_a_batch_gives_what_single_clips_give(
+        self, starter: Engine, heard: dict[int, Recognition], sample_clips: list[Clip]
+    ) -> None:
+        """int8 sums differ in the last bit between batch sizes: texts may differ in a character, not in a sentence."""
+        alone = next(iter(starter.recognize([sample_clips[1]], Hints())))[1]
+        assert character_error_rate(alone.text, heard[1].text) < 0.1
 
-        for _, recognition in starter.recognize(sample_clips, Hints()):
+    def test_simplified_whatever_the_model_writes(self, heard: dict[int, Recognition]) -> None:
+        for recognition in heard.values():
             assert recognition.text == convert(recognition.text, "simplified")
 
     def test_forced_cantonese_keeps_its_name(self, starter: Engine, sample_clips: list[Clip]) -> None:
