@@ -178,7 +178,8 @@ def _peak_rss_mb() -> int:
 def faults(first: int, count: int) -> Iterator[str]:
     """Runs a child over `count` mutations from seed `first` on; says what went wrong, nothing if nothing did."""
     root = Path(__file__).resolve().parents[1]
-    environment = {**os.environ, "PYTHONPATH": str(root / "src")}
+    # both folders by name: start.py keeps the folder that one stands in off the path
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(root), str(root / "src")))}
     command = [sys.executable, "-m", "tests.test_audio_damage", str(first), str(count)]
     child = subprocess.run(
         command, capture_output=True, text=True, timeout=HANG_S + 2 * count, env=environment, cwd=root, check=False
