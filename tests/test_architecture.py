@@ -21,7 +21,17 @@ SOURCE = ROOT / "src" / "jiyao"
 
 # A room imports only from rooms above its own (DESIGN section 2); a folder is one room.
 GROUND = ("timeline", "messages", "errors", "text", "settings", "weights")
-STATIONS = ("audio", "segmentation", "recognition", "engines", "glossary", "transcript", "exports", "pipeline")
+STATIONS = (
+    "audio",
+    "segmentation",
+    "recognition",
+    "engines",
+    "guards",
+    "glossary",
+    "transcript",
+    "exports",
+    "pipeline",
+)
 DOORS = ("console", "cli")
 ROOMS = (*GROUND, *STATIONS, *DOORS)
 ORDER = (*ROOMS, "__main__")

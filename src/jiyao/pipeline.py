@@ -1,6 +1,6 @@
 """The way itself: a recording's bytes → Transcript, the stations called in order, each followed by a report.
 
-    file ─ audio ─ segmentation ─ engine ─ glossary ─ transcript
+    file ─ audio ─ segmentation ─ engine, guards ─ glossary ─ transcript
           (decoding and voice detection run side by side: both leave Python's lock)
 
 It is handed an opened engine and never opens one. Text is never lost: when something fails after the first clip was
@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Literal
 
-from jiyao import segmentation
+from jiyao import guards, segmentation
 from jiyao.audio import Decoder, Note, PcmBuffer, Recording
 from jiyao.errors import JiyaoError
 from jiyao.glossary import Glossary
@@ -120,7 +120,7 @@ def _recognize(
     recording: Recording, part: Part, engine: Engine, options: Options, heard: list[Heard], report: Report
 ) -> None:
     clips = [Clip(recording.samples(span), span) for span in part.clips]
-    for index, recognition in engine.recognize(clips, options.glossary.hints(options.language)):
+    for index, recognition in guards.recognize(engine, clips, options.glossary.hints(options.language)):
         corrected, corrections = options.glossary.correct(recognition)
         heard.append(Heard(clips[index].span, corrected, corrections))
         report(Progress("recognizing", clips[index].span.end_ms, recording.duration_ms))

@@ -27,11 +27,15 @@ class Clip:
 
 @dataclass(frozen=True)
 class Hints:
-    """What is known beforehand: bare `terms`, free `context`, a forced `language` (None: the engine listens)."""
+    """What is known beforehand: bare `terms`, free `context`, a forced `language` (None: the engine listens).
+
+    `cautious` asks for a decoding in which repetition costs; for retries only, it makes good text worse.
+    """
 
     terms: tuple[str, ...] = ()
     context: str = ""
     language: str | None = None
+    cautious: bool = False
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,7 @@ class Engine(Protocol):
     def recognize(self, clips: Sequence[Clip], hints: Hints) -> Iterator[tuple[int, Recognition]]:
         """Yield (index into `clips`, result) once for every clip, in any order, each as soon as it is ready.
 
-        Raises EngineError when the model itself fails; what was yielded before stays valid.
+        May be called again while an earlier iterator is not used up. Raises EngineError when the model itself fails;
+        what was yielded before stays valid.
         """
         ...

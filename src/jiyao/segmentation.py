@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from jiyao.timeline import SAMPLE_RATE, Pcm, Span, to_samples
+from jiyao.timeline import SAMPLE_RATE, Pcm, Samples, Span, to_samples
 
 FRAME = 512  # samples, 32 ms: what silero hears at once
 _CONTEXT = 64  # samples of the frame before, put in front of each frame
@@ -164,7 +164,8 @@ def _clips(pcm: Pcm, speech: Sequence[Span], cutting: Cutting) -> list[Span]:
             clips.append(Span(begin, group[best - 1].end))
             waiting.extend(reversed(group[best:]))
         else:
-            point = _quietest(pcm, begin + shortest, min(begin + longest, span.end - _SCRAP))
+            stretch = to_samples(pcm[begin : span.end])
+            point = begin + quietest_point(stretch, shortest, min(longest, len(stretch) - _SCRAP))
             clips.append(Span(begin, point))
             waiting.append(Span(point, span.end))
         group = []
@@ -173,12 +174,12 @@ def _clips(pcm: Pcm, speech: Sequence[Span], cutting: Cutting) -> list[Span]:
     return clips
 
 
-def _quietest(pcm: Pcm, start: int, end: int) -> int:
-    """The middle of the 100 ms with the least energy in pcm[start:end]."""
+def quietest_point(samples: Samples, start: int, end: int) -> int:
+    """The middle of the 100 ms with the least energy in samples[start:end], counted from the first sample."""
     window = SAMPLE_RATE // 10
     if end - start <= window:
         return (start + end) // 2
-    power = np.cumsum(np.square(to_samples(pcm[start:end]), dtype=np.float64))
+    power = np.cumsum(np.square(samples[start:end], dtype=np.float64))
     energies = power[window:] - power[:-window]
     return start + int(np.argmin(energies)) + window // 2
 

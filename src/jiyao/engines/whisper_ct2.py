@@ -155,6 +155,8 @@ class WhisperCt2:
 
     def _decode(self, group: Any, values: npt.NDArray[np.float32], language: str, hints: Hints) -> list[_Try]:
         """The best reading of each clip. Chinese is read twice: see `_PROMPT_ZH`."""
+        if hints.cautious:
+            return self._decode_once(group, len(values), language, None, _LADDER[0])
         best = self._decode_once(group, len(values), language, hints, {})
         if language == "zh":
             plain = self._decode_once(group, len(values), language, None, {})

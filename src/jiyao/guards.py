@@ -1,0 +1,150 @@
+"""Is this Recognition believable? If not: heard again in other ways; the best is kept, and says what is wrong with it.
+
+In:  an engine, clips, hints. Out: what the engine yields.
+Faults: loop (text in circles) · leak (the hints came back as text) · truncated (the engine said so) · silence (text
+        over sound that is none) · speed nobody speaks at. Low confidence alone is none: noise heard again stays noise.
+Ladder: without terms → in two halves, cut at the quietest point → with repetition made costly → the best, `unsure`.
+From: failure patterns of Qwen3-ASR and Whisper in public issue threads (MODEL.md); what is legitimate (好好好, 对对对,
+      counting, rap) from real outputs.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from jiyao.errors import EngineError
+from jiyao.recognition import Clip, Engine, Flag, Hints, Recognition
+from jiyao.segmentation import quietest_point
+from jiyao.text import is_han, join
+from jiyao.timeline import SAMPLE_RATE, Span, to_ms
+
+# a letter eight times on end, a short pattern six times, a longer one four times. Digits repeat by nature: 10000000
+_LOOP = re.compile(r"([^\W\d])\1{7}|(\w{2,4}?)\2{5}|(\w{5,40}?)\3{3}")
+_LOOP_BYTES, _LOOP_RATIO = 200, 3.2  # longer text that packs better than this says the same over and over; speech: 1-2
+_LEAKED_TERMS, _LEAKED_SHARE = 2, 0.8  # so many different terms that make up so much of the text
+# Han characters or Latin words (a word counts twice) a second; a tongue-twister has 12, and a clip may begin mid-word
+_MAX_UNITS_PER_S, _SPEED_SLACK = 18.0, 4
+_SILENCE_RMS = 10 ** (-60 / 20)  # -60 dBFS: below any microphone's own noise
+_WORD = re.compile(r"[^\W_]+")
+_MIN_HALF_S = 2.0  # shorter halves hold no sentence
+
+
+def faults(heard: Recognition, clip: Clip, hints: Hints) -> tuple[Flag, ...]:
+    """What makes this text unbelievable for this clip, in the order of the flags' own list; empty: nothing."""
+    if not heard.text:
+        return ()
+    found: list[Flag] = []
+    if "loop" in heard.flags or is_loop(heard.text):
+        found.append("loop")
+    if "leak" in heard.flags or _is_leak(heard.text, hints):
+        found.append("leak")
+    if "truncated" in heard.flags:
+        found.append("truncated")
+    if float(np.sqrt(np.mean(np.square(clip.samples)))) < _SILENCE_RMS:
+        found.append("silence")
+    if _units(heard.text) > _SPEED_SLACK + _MAX_UNITS_PER_S * len(clip.samples) / SAMPLE_RATE:
+        found.append("unsure")
+    return tuple(found)
+
+
+def recognize(engine: Engine, clips: Sequence[Clip], hints: Hints) -> Iterator[tuple[int, Recognition]]:
+    """`engine.recognize`, every result believable or flagged; each clip once, in the engine's order."""
+    for index, heard in engine.recognize(clips, hints):
+        if not faults(heard, clips[index], hints):
+            yield index, heard
+            continue
+        try:
+            best = _best(engine, clips[index], hints, heard)
+        except (EngineError, KeyboardInterrupt):
+            # the text that is there must not be lost to the attempt to better it
+            yield index, _flagged(heard, clips[index], hints)
+            raise
+        yield index, best
+
+
+def is_loop(text: str) -> bool:
+    """Does the text run in circles?"""
+    letters = "".join(_WORD.findall(text.lower()))
+    if _LOOP.search(letters):
+        return True
+    packed = letters.encode()
+    return len(packed) >= _LOOP_BYTES and len(packed) / len(zlib.compress(packed)) > _LOOP_RATIO
+
+
+def _best(engine: Engine, clip: Clip, hints: Hints, first: Recognition) -> Recognition:
+    """The first believable one of the ladder; else, of all, the one with the fewest faults, then the surest."""
+    candidates = [first]
+    for again in _ladder(engine, clip, hints):
+        if again.text and not faults(again, clip, hints):
+            return again
+        candidates.append(again)
+    # an empty text is no better than a doubtful one: a person can still hear what was meant
+    best = min((c for c in candidates if c.text), key=lambda c: (len(faults(c, clip, hints)), -(c.confidence or 0.0)))
+    return _flagged(best, clip, hints)
+
+
+def _ladder(engine: Engine, clip: Clip, hints: Hints) -> Iterator[Recognition]:
+    bare = replace(hints, terms=(), context="")
+    if bare != hints:
+        yield _once(engine, clip, bare)
+    halved = _halved(engine, clip, bare)
+    if halved is not None:
+        yield halved
+    yield _once(engine, clip, replace(bare, cautious=True))
+
+
+def _flagged(heard: Recognition, clip: Clip, hints: Hints) -> Recognition:
+    return replace(heard, flags=tuple(dict.fromkeys((*faults(heard, clip, hints), *heard.flags, "unsure"))))
+
+
+def _once(engine: Engine, clip: Clip, hints: Hints) -> Recognition:
+    return next(iter(engine.recognize([clip], hints)))[1]
+
+
+def _halved(engine: Engine, clip: Clip, hints: Hints) -> Recognition | None:
+    """Both halves, heard one by one and put together; None when the clip is too short to halve."""
+    margin = round(_MIN_HALF_S * SAMPLE_RATE)
+    if len(clip.samples) < 3 * margin:
+        return None
+    point = quietest_point(clip.samples, margin, len(clip.samples) - margin)
+    halves = [
+        Clip(clip.samples[:point], Span(clip.span.start, clip.span.start + point)),
+        Clip(clip.samples[point:], Span(clip.span.start + point, clip.span.end)),
+    ]
+    heard = dict(engine.recognize(halves, hints))
+    first, second = heard[0], heard[1]
+    offset_ms = to_ms(point)
+    moved = [replace(w, start_ms=w.start_ms + offset_ms, end_ms=w.end_ms + offset_ms) for w in second.words]
+    # words of one half alone would drop the other's text
+    words = (*first.words, *moved) if first.words and moved or not (first.text and second.text) else ()
+    longer = max(first, second, key=lambda half: len(half.text))
+    sure = [half.confidence for half in (first, second) if half.text and half.confidence is not None]
+    return Recognition(
+        text=join((first.text, second.text)),
+        language=longer.language,
+        words=words,
+        confidence=min(sure) if sure else None,
+        flags=tuple(dict.fromkeys((*first.flags, *second.flags))),
+    )
+
+
+def _is_leak(text: str, hints: Hints) -> bool:
+    """Is the text little more than a list of the hints? One term alone may well be all that was said."""
+    letters = "".join(_WORD.findall(text.lower()))
+    rest, found = letters, 0
+    for term in sorted(("".join(_WORD.findall(term.lower())) for term in hints.terms), key=len, reverse=True):
+        if term and term in rest:
+            rest, found = rest.replace(term, ""), found + 1
+    return found >= _LEAKED_TERMS and len(rest) <= (1 - _LEAKED_SHARE) * len(letters)
+
+
+def _units(text: str) -> int:
+    """How much was said: Han characters, and Latin words twice."""
+    han = sum(map(is_han, text))
+    latin = re.findall(r"[^\W_]+", "".join(" " if is_han(c) else c for c in text))
+    return han + 2 * len(latin)
