@@ -303,6 +303,7 @@ def _words(alignment: Sequence[dict[str, Any]], duration_s: float) -> tuple[Word
     """Whisper's token groups to words: Latin pieces joined, punctuation with the word before it, times in order."""
     words: list[Word] = []
     weights_: list[int] = []  # tokens behind each word, for the mean of the probabilities
+    clock_ms = 0
     glue = False  # the next Latin piece belongs to the word before
     for piece in alignment:
         raw: str = piece["word"]
@@ -311,9 +312,10 @@ def _words(alignment: Sequence[dict[str, Any]], duration_s: float) -> tuple[Word
             glue = False
             continue
         count = len(piece["tokens"])
-        start_ms = seconds_to_ms(min(float(piece["start"]), duration_s))
+        start_ms = max(clock_ms, seconds_to_ms(min(float(piece["start"]), duration_s)))
         end_ms = max(start_ms, seconds_to_ms(min(float(piece["end"]), duration_s)))
         closes = _CLOSING.match(text) is not None
+        clock_ms = end_ms
         joins = closes or (glue and not raw[0].isspace() and not is_han(text[0]))
         if joins and words:
             last, n = words[-1], weights_[-1]
