@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import wave
 from pathlib import Path
 
@@ -212,16 +211,9 @@ class TestModels:
         assert run("models", "verify", "whisper-base", JIYAO_HOME=str(tmp_path)).returncode == 4
 
     def test_unknown_model(self) -> None:
-        assert run("models", "get", "gpt-9").returncode in (2, 4)
+        assert run("models", "get", "gpt-9").returncode == 4
 
     def test_web_points_to_transcribe(self) -> None:
         result = run("web")
         assert result.returncode == 2
         assert "transcribe" in said(result)
-
-
-def test_help_is_quick() -> None:
-    """`--help` loads no model library: generous, it takes 0.3 s here."""
-    began = time.monotonic()
-    assert run("--help").returncode == 0
-    assert time.monotonic() - began < 10

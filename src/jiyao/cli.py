@@ -6,6 +6,7 @@ Exit codes (DESIGN section 7): 0 done · 1 some files failed · 2 usage · 3 unr
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from jiyao import __version__, engines, exports, glossary, pipeline, settings, w
 from jiyao.console import SOUND, Console, FetchBar, FileBar
 from jiyao.errors import AudioError, JiyaoError, OutputError, UsageError, WeightsError
 from jiyao.glossary import Glossary
-from jiyao.recognition import Engine
+from jiyao.recognition import Engine, Hints
 from jiyao.settings import EngineChoice, Settings
 from jiyao.transcript import Transcript
 
@@ -107,7 +108,7 @@ def transcribe(
 ) -> None:
     """Turn recordings into text."""
     chosen = settings.load({"engine": engine, "language": language})
-    console = Console(chosen.ui_language, quiet)
+    console = Console(chosen.ui_language, quiet, chosen.progress_every_s)
     for option, asked in (("--speakers", speakers != "off"), ("--clean", bool(clean)), ("--minutes", minutes)):
         if asked:
             raise UsageError("cli.not_yet", option=option)
@@ -117,7 +118,7 @@ def transcribe(
     vad_model = weights.locate(_VAD, chosen.home) / weights.find_model(_VAD).files[0].path
     recogniser = _open_engine(chosen, console)
     options = pipeline.Options(
-        language=None if chosen.language == "auto" else chosen.language,
+        language=_forced(chosen),
         glossary=words,
         script=chosen.script,
         max_duration_s=chosen.max_duration_h * 3600,
@@ -148,10 +149,13 @@ def models_list() -> None:
 
 
 @models.command("get")
-def models_get(name: Annotated[str, typer.Argument(help="A name from `models list`.")] = "whisper-base") -> None:
+def models_get(
+    name: Annotated[str, typer.Argument(help="A name from `models list`.")] = "whisper-base",
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress, only errors.")] = False,
+) -> None:
     """Fetch a model, trying its sources in turn; interrupted downloads go on where they stopped."""
     chosen = settings.load()
-    console = Console(chosen.ui_language)
+    console = Console(chosen.ui_language, quiet)
     with FetchBar(console, name) as bar:
         folder = weights.fetch(name, chosen.home, bar.report)
     console.say("models.got", name=name, folder=folder)
@@ -216,6 +220,10 @@ def _targets(files: list[Path], output: str | None, formats: list[str]) -> dict[
     return targets
 
 
+def _forced(chosen: Settings) -> str | None:
+    return None if chosen.language == "auto" else chosen.language
+
+
 def _read_terms(path: Path | None) -> Glossary:
     if path is None:
         return Glossary()
@@ -231,6 +239,7 @@ def _open_engine(chosen: Settings, console: Console) -> Engine:
     if choice.missing_model:
         console.say("cli.fetching", name=choice.missing_model)
         command = [sys.executable, "-m", "jiyao", "models", "get", choice.missing_model]
+        command += ["--quiet"] if console.quiet else []
         # its output goes to stderr: ours may be the transcript
         code = subprocess.run(command, stdout=sys.stderr.fileno(), check=False).returncode
         if code == INTERRUPTED or code < 0:
@@ -239,6 +248,8 @@ def _open_engine(chosen: Settings, console: Console) -> Engine:
             raise WeightsError("weights.missing", name=choice.missing_model, folder=chosen.home)
     with console.working("cli.loading_engine", name=choice.name):
         engine = engines.open_engine(choice.name, chosen)
+        # no clips: only an unknown language is told, before hours of audio are read
+        list(engine.recognize([], Hints(language=_forced(chosen))))
     console.engine(engine.describe(), choice)
     return engine
 
@@ -266,10 +277,11 @@ class _Run:
             self._deliver(transcript, targets, self.force)
         except pipeline.Unfinished as unfinished:
             self._keep(unfinished.transcript, file, targets)
-            if not isinstance(unfinished.__cause__, JiyaoError):
-                raise KeyboardInterrupt from unfinished
-            self.console.error(unfinished.__cause__, file.name)
-            return unfinished.__cause__.exit_code
+            cause = unfinished.__cause__
+            if not isinstance(cause, JiyaoError):
+                raise cause or unfinished from unfinished  # an interruption, or a fault of ours: for `main`
+            self.console.error(cause, file.name)
+            return cause.exit_code
         except JiyaoError as error:
             self.console.error(error, file.name)
             return error.exit_code
@@ -278,8 +290,8 @@ class _Run:
 
     def _keep(self, transcript: Transcript, file: Path, targets: list[Path]) -> None:
         if transcript.segments:
-            partial = [target.with_name(f"{target.stem}.partial{target.suffix}") for target in targets]
-            self._deliver(transcript, partial, force=True)
+            partial = _partial(targets)
+            self._deliver(transcript, partial, force=False)
             names = ", ".join(path.name for path in partial)
             self.console.say("cli.partial" if names else "cli.partial_printed", name=file.name, files=names)
 
@@ -291,10 +303,22 @@ class _Run:
         try:
             for target, name in zip(targets, self.formats, strict=True):
                 _write(target, exports.export(transcript, name, wording), force)
-        except OSError as cause:
+        except Exception as cause:
             # the text exists only here now: better on the screen than lost
             _print(exports.export(transcript, "txt", wording))
+            if not isinstance(cause, OSError):
+                raise
             raise OutputError("output.write", target=cause.filename or targets[0], reason=cause.strerror) from cause
+
+
+def _partial(targets: list[Path]) -> list[Path]:
+    """Names for a partial result that nothing has yet: an earlier one may hold more than this one."""
+    for number in itertools.count(1):
+        mark = "partial" if number == 1 else f"partial-{number}"
+        names = [target.with_name(f"{target.stem}.{mark}{target.suffix}") for target in targets]
+        if not any(name.exists() for name in names):
+            return names
+    raise AssertionError("unreachable")
 
 
 def _print(content: bytes) -> None:

@@ -1,11 +1,10 @@
-"""What the command line shows: progress, notes, tables. Everything goes to stderr, in the person's language.
+"""What the command line shows: progress, notes on stderr, tables on stdout, in the person's language.
 
 On a terminal: live bars (rich). Into a file or a pipe: a plain line now and then, so that logs stay readable.
 """
 
 from __future__ import annotations
 
-import os
 import time
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -28,15 +27,18 @@ from jiyao.transcript import Transcript
 from jiyao.weights import FetchProgress, FileCheck, Model
 
 SOUND = ("ok", "unpinned-unchanged", "unpinned-unrecorded")  # verdicts of a file that may be used
-_PLAIN_LINE_EVERY_S = float(os.environ.get("JIYAO_PROGRESS_EVERY_S", "10"))  # where there is no terminal
+_PIPED_WIDTH = 160  # columns of a table that nobody's window limits
+
+_AnyBar = TypeVar("_AnyBar", bound="_Bar")
 
 
 class Console:
     """Sentences for a person on stderr; `quiet` leaves errors only."""
 
-    def __init__(self, language: Language | None = None, quiet: bool = False) -> None:
+    def __init__(self, language: Language | None = None, quiet: bool = False, every_s: float = 10.0) -> None:
         self.language: Language = language or language_of_computer()
         self.quiet = quiet
+        self.every_s = every_s  # between lines of progress, where there is no terminal
         self.rich = rich.console.Console(stderr=True, highlight=False)
 
     def text(self, key: str, **parameters: object) -> str:
@@ -101,11 +103,6 @@ class Console:
             self.rich.print(f"{mark} {escape(name)}/{escape(check.path)}: {escape(verdict)}", soft_wrap=True)
 
 
-_PIPED_WIDTH = 160  # columns of a table that nobody's window limits
-
-_AnyBar = TypeVar("_AnyBar", bound="_Bar")
-
-
 class _Bar:
     """One line that moves, where there is a terminal; nothing elsewhere."""
 
@@ -134,7 +131,7 @@ class _Bar:
         """Draw the bar; without a terminal say `plain` now and then."""
         if self._live is not None:
             self._live.update(self._task, completed=done, total=total, state=escape(state))
-        elif plain and time.monotonic() - self._spoke >= _PLAIN_LINE_EVERY_S and not self._console.quiet:
+        elif plain and time.monotonic() - self._spoke >= self._console.every_s and not self._console.quiet:
             self._spoke = time.monotonic()
             self._console.rich.print(escape(plain), soft_wrap=True)
 
@@ -172,7 +169,7 @@ class FetchBar(_Bar):
     """Progress of a download: source, bytes, and every source that did not answer, by name."""
 
     def report(self, step: FetchProgress) -> None:
-        if step.note:
+        if step.note and not self._console.quiet:
             self._console.rich.print(f"  [dim]·[/dim] {escape(step.note)}", soft_wrap=True)
         done, total = step.done_bytes / 1e6, (step.total_bytes or 0) / 1e6
         state = f"{done:,.0f} / {total:,.0f} MB" if total else f"{done:,.0f} MB"

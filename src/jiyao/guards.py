@@ -11,7 +11,6 @@ From: failure patterns of Qwen3-ASR and Whisper in public issue threads (MODEL.m
 from __future__ import annotations
 
 import re
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -20,12 +19,9 @@ import numpy as np
 from jiyao.errors import EngineError
 from jiyao.recognition import Clip, Engine, Flag, Hints, Recognition
 from jiyao.segmentation import quietest_point
-from jiyao.text import is_han, join
+from jiyao.text import is_han, is_loop, join
 from jiyao.timeline import SAMPLE_RATE, Span, to_ms
 
-# a letter eight times on end, a short pattern six times, a longer one four times. Digits repeat by nature: 10000000
-_LOOP = re.compile(r"([^\W\d])\1{7}|(\w{2,4}?)\2{5}|(\w{5,40}?)\3{3}")
-_LOOP_BYTES, _LOOP_RATIO = 200, 3.2  # longer text that packs better than this says the same over and over; speech: 1-2
 _LEAKED_TERMS, _LEAKED_SHARE = 2, 0.8  # so many different terms that make up so much of the text
 # Han characters or Latin words (a word counts twice) a second; a tongue-twister has 12, and a clip may begin mid-word
 _MAX_UNITS_PER_S, _SPEED_SLACK = 18.0, 4
@@ -65,15 +61,6 @@ def recognize(engine: Engine, clips: Sequence[Clip], hints: Hints) -> Iterator[t
             yield index, _flagged(heard, clips[index], hints)
             raise
         yield index, best
-
-
-def is_loop(text: str) -> bool:
-    """Does the text run in circles?"""
-    letters = "".join(_WORD.findall(text.lower()))
-    if _LOOP.search(letters):
-        return True
-    packed = letters.encode()
-    return len(packed) >= _LOOP_BYTES and len(packed) / len(zlib.compress(packed)) > _LOOP_RATIO
 
 
 def _best(engine: Engine, clip: Clip, hints: Hints, first: Recognition) -> Recognition:

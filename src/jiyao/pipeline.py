@@ -18,7 +18,6 @@ from typing import BinaryIO, Literal
 
 from jiyao import guards, segmentation
 from jiyao.audio import Decoder, Note, PcmBuffer, Recording
-from jiyao.errors import JiyaoError
 from jiyao.glossary import Glossary
 from jiyao.messages import Language, say
 from jiyao.recognition import Clip, Engine
@@ -68,7 +67,7 @@ def transcribe(
 ) -> Transcript:
     """Recognise a recording. `file`: seekable, any format of `audio`; `vad_model`: the silero ONNX file.
 
-    Raises AudioError before anything was recognised; `Unfinished` from JiyaoError or KeyboardInterrupt afterwards.
+    Raises AudioError while reading; `Unfinished` from whatever stops the work afterwards, an interruption included.
     """
     sha256 = _sha256(file)
     recording, parts = listen(file, vad_model, options, report)
@@ -83,7 +82,7 @@ def transcribe(
     try:
         for part in parts:
             _recognize(recording, part, engine, options, heard, report)
-    except (JiyaoError, KeyboardInterrupt) as cause:
+    except (Exception, KeyboardInterrupt) as cause:  # a fault of our own must not take the text either
         raise Unfinished(assemble(source, engine.describe(), heard, options.script)) from cause
     report(Progress("finishing", recording.duration_ms, recording.duration_ms))
     transcript = assemble(source, engine.describe(), heard, options.script)
@@ -120,10 +119,12 @@ def _recognize(
     recording: Recording, part: Part, engine: Engine, options: Options, heard: list[Heard], report: Report
 ) -> None:
     clips = [Clip(recording.samples(span), span) for span in part.clips]
+    done_ms = part.span.start_ms
     for index, recognition in guards.recognize(engine, clips, options.glossary.hints(options.language)):
         corrected, corrections = options.glossary.correct(recognition)
         heard.append(Heard(clips[index].span, corrected, corrections))
-        report(Progress("recognizing", clips[index].span.end_ms, recording.duration_ms))
+        done_ms = max(done_ms, clips[index].span.end_ms)  # engines may answer in any order
+        report(Progress("recognizing", done_ms, recording.duration_ms))
     report(Progress("recognizing", part.span.end_ms, recording.duration_ms))
 
 

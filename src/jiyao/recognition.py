@@ -84,6 +84,7 @@ class Engine(Protocol):
     def recognize(self, clips: Sequence[Clip], hints: Hints) -> Iterator[tuple[int, Recognition]]:
         """Yield (index into `clips`, result) once for every clip, in any order, each as soon as it is ready.
 
+        With no clips it yields nothing; UsageError for a language it does not know comes then too.
         May be called again while an earlier iterator is not used up. Raises EngineError when the model itself fails;
         what was yielded before stays valid.
         """

@@ -1,6 +1,7 @@
 """One frozen Settings for a run: defaults < settings.toml < environment < flags.
 
-Built once in a door (cli, later web) and handed down as an argument; nothing below reads the environment. Each field
+Built once in a door (cli, later web) and handed down as an argument; nothing below reads the environment but
+`weights`, for the addresses of hubs. Each field
 says its unit, its range and why it has its default; wrong values name the place they came from.
 """
 
@@ -79,6 +80,10 @@ class Settings:
         unit="hours",
         low=0.01,
         high=48.0,
+    )
+
+    progress_every_s: float = _setting(
+        10.0, "between lines of progress where there is no terminal to draw on", unit="seconds", low=0.0, high=3600.0
     )
 
     @property

@@ -8,6 +8,7 @@ none beside bare numbers (`3月12号`, `82%`), none beside full-width punctuatio
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Iterable, Sequence
 from difflib import SequenceMatcher
 from functools import cache
@@ -29,6 +30,10 @@ _HALF_BESIDE_HAN = re.compile(f"(?<=[{_HAN}，；：？！。])[,;:?!]+|[,;:?!]+
 _MARKS_AT_START = re.compile(f"(?<=[{_HAN}])[,.;:?!，。；：？！、…]+|[,.;:?!，。；：？！、…]+(?![A-Za-z0-9])")
 _HALF_AT_END = re.compile("[,;:?!]+$")
 _PERIOD_AFTER_HAN = re.compile(f"(?<=[{_HAN}])\\.(?=\\s|$|[{_HAN}{_FULL_WIDTH},;:?!])")
+# a letter seven times on end, a short pattern five times, a longer one four times: 对对对对 and 哈哈哈哈哈哈 are speech
+_LOOP = re.compile(r"(\w)\1{6}|(\w{2,4}?)\2{4}|(\w{5,40}?)\3{3}")
+_LOOP_BYTES, _LOOP_RATIO = 200, 3.2  # longer text that packs better than this says the same over and over; speech: 1-2
+_WORD = re.compile(r"[^\W_]+")
 _OPENING = "([{<“‘$#@"
 _CLOSING = ")]}>”’,.;:?!%…"
 _SENTENCE_END = re.compile(r"[。！？!?；;…]+[”’\"')\]）】」』]*$|[^\d.]\.[”’\"')\]）]*$")
@@ -119,6 +124,15 @@ def punctuate_like(words: Sequence[str], model: str) -> list[str]:
 def ends_sentence(text: str) -> bool:
     """Does a sentence end here? `3.` and `U.S.` style stops inside numbers do not count."""
     return _SENTENCE_END.search(text.rstrip()) is not None
+
+
+def is_loop(text: str) -> bool:
+    """Does the text run in circles?"""
+    letters = "".join(_WORD.findall(text.lower()))
+    if any(not match.group().isdigit() for match in _LOOP.finditer(letters)):  # digits repeat by nature: 10000000
+        return True
+    packed = letters.encode()
+    return len(packed) >= _LOOP_BYTES and len(packed) / len(zlib.compress(packed)) > _LOOP_RATIO
 
 
 def width(text: str) -> float:

@@ -26,7 +26,7 @@ _MAX_SEGMENT_MS = 15_000  # speech without punctuation or pause is cut at its wi
 
 @dataclass(frozen=True)
 class Source:
-    """The recording: file name, length, SHA-256 of its bytes, and what was noticed while reading it (English)."""
+    """The recording: file name, length, SHA-256 of its bytes, and what was noticed while reading it."""
 
     name: str
     duration_ms: int

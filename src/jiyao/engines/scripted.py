@@ -34,9 +34,8 @@ def open_engine(settings: Settings) -> Scripted:
 def _shared(line: str, n_samples: int) -> tuple[Word, ...]:
     pieces: list[str] = []
     for token in line.split():
-        for character in token:
-            starts_new = not pieces or is_han(character) or (character == token[0] and not is_han(character))
-            if starts_new and (is_han(character) or character.isalnum()):
+        for place, character in enumerate(token):
+            if not pieces or (character.isalnum() and (place == 0 or is_han(character) or is_han(token[place - 1]))):
                 pieces.append(character)
             else:
                 pieces[-1] += character

@@ -24,7 +24,7 @@ from jiyao import weights
 from jiyao.errors import EngineError, UsageError
 from jiyao.recognition import Clip, EngineInfo, Flag, Hints, Recognition, Word
 from jiyao.settings import Settings
-from jiyao.text import convert, convert_words, is_han, join, punctuate_like, tidy
+from jiyao.text import convert, convert_words, is_han, is_loop, join, punctuate_like, tidy
 from jiyao.timeline import SAMPLE_RATE, SAMPLES_PER_MS, Span, seconds_to_ms, to_ms
 
 NAME = MODEL = "whisper-base"
@@ -46,8 +46,6 @@ _LADDER: tuple[dict[str, float], ...] = (
     {"repetition_penalty": 1.1, "no_repeat_ngram_size": 6},
     {"repetition_penalty": 1.2, "no_repeat_ngram_size": 3},
 )
-# one character seven times, a short pattern five times, a longer one four times: 对对对对 and 好好好 are speech
-_LOOP = re.compile(r"(.)\1{6}|(.{2,4})\2{4}|(.{5,40})\3{3}")
 _CLOSING = re.compile(r"^[\s,.;:?!%)\]}>”’，。；：？！、）》」』…—]+$")
 _LATIN = re.compile(r"[^\W_]", re.UNICODE)
 
@@ -290,7 +288,7 @@ def _merged(heard: Recognition, found: Recognition, offset_ms: int) -> Recogniti
 
 def _flags(text: str, cut_off: bool, prompted: bool) -> tuple[Flag, ...]:
     flags: list[Flag] = []
-    if _LOOP.search("".join(character for character in text if character.isalnum())):
+    if is_loop(text):
         flags.append("loop")
     if prompted and _PROMPT_ZH.rstrip("。") in text:
         flags.append("leak")
