@@ -17,7 +17,7 @@ from typing import get_args
 import pytest
 
 from jiyao.errors import EngineError, JiyaoError, UsageError
-from jiyao.messages import language_of_computer, say, table
+from jiyao.messages import Language, language_of_computer, say, table
 from jiyao.pipeline import Stage
 from jiyao.weights import Status, Verdict
 
@@ -286,3 +286,11 @@ def test_language_of_the_system_where_the_environment_is_silent(
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setattr("jiyao.messages.locale.getlocale", lambda: (name, "UTF-8"))
     assert language_of_computer() == expected
+
+
+def test_a_parameter_may_have_any_name() -> None:
+    """`language` and `key` once collided with the functions' own arguments: a traceback instead of a sentence."""
+    error = UsageError("engine.language", language="xx", known="zh, en")
+    for language in get_args(Language):
+        assert "xx" in error.message(language) and "zh, en" in error.remedy(language)
+    assert "xx" in str(error)

@@ -41,10 +41,10 @@ class Console:
         self.every_s = every_s  # between lines of progress, where there is no terminal
         self.rich = rich.console.Console(stderr=True, highlight=False)
 
-    def text(self, key: str, **parameters: object) -> str:
+    def text(self, key: str, /, **parameters: object) -> str:
         return say(key, self.language, **parameters)
 
-    def say(self, key: str, **parameters: object) -> None:
+    def say(self, key: str, /, **parameters: object) -> None:
         if not self.quiet:
             self.rich.print(escape(self.text(key, **parameters)), soft_wrap=True)
 
@@ -53,7 +53,7 @@ class Console:
         self.rich.print(f"[red]✗[/red] {escape(head + error.message(self.language))}", soft_wrap=True)
         self.rich.print(f"  {escape(error.remedy(self.language))}", soft_wrap=True)
 
-    def working(self, key: str, **parameters: object) -> AbstractContextManager[Any]:
+    def working(self, key: str, /, **parameters: object) -> AbstractContextManager[Any]:
         if self.quiet or not self.rich.is_terminal:
             return nullcontext()
         return self.rich.status(escape(self.text(key, **parameters)))

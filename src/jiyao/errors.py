@@ -24,7 +24,7 @@ class JiyaoError(Exception):
 
     exit_code: ClassVar[int] = 1
 
-    def __init__(self, key: str, **parameters: object) -> None:
+    def __init__(self, key: str, /, **parameters: object) -> None:
         super().__init__(key, parameters)
         self.key = key
         self.parameters = parameters

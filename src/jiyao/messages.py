@@ -28,8 +28,8 @@ def table() -> Mapping[str, Mapping[str, str]]:
     return {f"{group}.{key}": sentences for group, entries in raw.items() for key, sentences in entries.items()}
 
 
-def say(key: str, language: Language, **parameters: object) -> str:
-    """The sentence for `key` in `language`, with its parameters filled in."""
+def say(key: str, language: Language, /, **parameters: object) -> str:
+    """The sentence for `key` in `language`, with its parameters filled in; they may have any name."""
     return table()[key][language].format_map(parameters)
 
 
