@@ -3,6 +3,7 @@
     python3 start.py                  the web page
     python3 start.py ARGUMENTS        the jiyao command with these arguments
     python3 start.py setup            only prepare
+    python3 start.py setup gpu        prepare for an NVIDIA GPU too: PyTorch, about 3 GB
     python3 start.py test [ARGUMENTS] format, lint, types and tests; with arguments: pytest with them
 
 Everything goes into .venv beside this file; the locked, hashed requirements come from the package index that pip is set
@@ -25,7 +26,10 @@ ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 WINDOWS = os.name == "nt"
 PYTHON = VENV / ("Scripts/python.exe" if WINDOWS else "bin/python")
-REQUIREMENTS = {"base": ROOT / "requirements" / "base.txt", "test": ROOT / "requirements" / "test.txt"}
+FOLDER = ROOT / "requirements"
+# each kind holds the base. PyTorch for the tests is not hashed: which build of it there is depends on the computer
+LOCKED = {kind: FOLDER / f"{kind}.txt" for kind in ("base", "gpu", "test")}
+UNHASHED = {"test": FOLDER / "test-torch.txt"}
 CHECKS = (["ruff", "format", "--check", "."], ["ruff", "check", "."], ["mypy"], ["pytest"])
 INTERRUPTED = 130
 
@@ -38,12 +42,13 @@ def main() -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a console that cannot print 中文 must not stop us
     arguments = sys.argv[1:]
-    kind = "test" if arguments[:1] == ["test"] else "base"
+    preparing = arguments[:1] == ["setup"] and arguments[1:] in ([], ["gpu"])
+    kind = "test" if arguments[:1] == ["test"] else "gpu" if preparing and arguments[1:] else "base"
     try:
         code = 0 if is_ready(kind) else prepare_alone(kind)
     except KeyboardInterrupt:
         code = INTERRUPTED
-    if code or arguments == ["setup"]:
+    if code or preparing:
         return code
     if kind == "test":
         return run_tests(arguments[1:])
@@ -65,7 +70,8 @@ def is_ready(kind: str) -> bool:
 
 
 def digest(kind: str) -> str:
-    return hashlib.sha256(REQUIREMENTS[kind].read_bytes() + sys.version.encode()).hexdigest()
+    files = [LOCKED[kind], *([UNHASHED[kind]] if kind in UNHASHED else [])]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files) + sys.version.encode()).hexdigest()
 
 
 def prepare(kind: str) -> int:
@@ -80,16 +86,19 @@ def prepare(kind: str) -> int:
                 "On Debian or Ubuntu: sudo apt install python3-venv. Else check that this folder can be written.",
             )
     (VENV / f"{kind}.stamp").unlink(missing_ok=True)
-    command = [str(PYTHON), "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--require-hashes"]
-    command += ["-r", str(REQUIREMENTS[kind])]
-    # pip talks to stderr: standard output belongs to jiyao. In our folder: `-m` looks where it stands for modules first
-    if subprocess.run(command, cwd=ROOT, stdout=sys.stderr.fileno(), check=False).returncode:
-        return fail(
-            "The requirements could not be installed (pip says why above).",
-            "Check the network, or name a reachable mirror: pip config set global.index-url …",
-        )
+    # a lock names all there is; what it leaves out (a library's usage reports) must not come in as a dependency
+    asked = [["--require-hashes", "--no-deps", "-r", str(LOCKED[kind])]]
+    asked += [["-r", str(UNHASHED[kind])]] if kind in UNHASHED else []
+    for arguments in asked:
+        command = [str(PYTHON), "-m", "pip", "install", "--disable-pip-version-check", "--no-input", *arguments]
+        # pip talks to stderr: standard output belongs to jiyao. In our folder: `-m` looks first for modules there
+        if subprocess.run(command, cwd=ROOT, stdout=sys.stderr.fileno(), check=False).returncode:
+            return fail(
+                "The requirements could not be installed (pip says why above).",
+                "Check the network, or name a reachable mirror: pip config set global.index-url …",
+            )
     link_source()
-    for done in {"base", kind}:  # the test requirements hold the base ones
+    for done in {"base", kind}:
         (VENV / f"{done}.stamp").write_text(digest(done))
     return 0
 

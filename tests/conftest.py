@@ -11,6 +11,7 @@ import pytest
 
 from jiyao import engines, settings, weights
 from jiyao.recognition import Engine
+from tests import qwen_toys
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"  # real recordings on the project's own machines; absent elsewhere
@@ -53,3 +54,21 @@ def starter_home(home: Path) -> Path:
 @pytest.fixture(scope="session")
 def starter(starter_home: Path) -> Engine:
     return engines.open_engine("whisper-base", settings.load())
+
+
+@pytest.fixture(scope="session")
+def qwen_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny random Qwen3-ASR in the native layout; not to be written to."""
+    return qwen_toys.tiny_checkpoint(tmp_path_factory.mktemp("qwen-native"))
+
+
+@pytest.fixture(scope="session")
+def qwen_original_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same weights in the layout they were first published in; not to be written to."""
+    return qwen_toys.tiny_checkpoint(tmp_path_factory.mktemp("qwen-original"), "original")
+
+
+@pytest.fixture(scope="session")
+def aligner_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny random forced aligner in the native layout; not to be written to."""
+    return qwen_toys.tiny_aligner(tmp_path_factory.mktemp("qwen-aligner"))

@@ -11,10 +11,9 @@ from bench.scoring import character_error_rate
 
 from jiyao import audio, engines, segmentation, weights
 from jiyao.engines import scripted
-from jiyao.errors import EngineError, UsageError, WeightsError
+from jiyao.errors import EngineError, UsageError
 from jiyao.recognition import Clip, Engine, Hints, Recognition
 from jiyao.segmentation import Cutting, SpeechDetector
-from jiyao.settings import Settings
 from jiyao.text import convert, join
 from jiyao.timeline import SAMPLE_RATE, Span, to_ms
 from tests.conftest import SAMPLE, reference_text
@@ -146,28 +145,7 @@ class TestStarter:
         assert dict(starter.recognize(sample_clips[:1], hints))[0].text
 
 
-class TestChoice:
-    def test_auto_takes_the_best_that_is_here_and_says_why(self, starter: Engine, home: Path) -> None:
-        choice = engines.choose(Settings(home=home))
-        assert (choice.name, choice.missing_model) == ("whisper-base", None)
-        assert [name for name, _ in choice.rejected] == ["qwen-torch", "qwen-cpu"]
-
-    def test_nothing_here_means_fetch_the_starter(self, tmp_path: Path) -> None:
-        assert engines.choose(Settings(home=tmp_path)).missing_model == "whisper-base"
-
-    def test_a_wanted_engine_is_never_swapped(self, tmp_path: Path) -> None:
-        with pytest.raises(EngineError) as caught:
-            engines.choose(Settings(home=tmp_path, engine="qwen-torch"))
-        assert caught.value.key == "engine.not_built"
-
-    def test_opening_without_weights_says_so(self, tmp_path: Path) -> None:
-        with pytest.raises(WeightsError):
-            engines.open_engine("whisper-base", Settings(home=tmp_path))
-
-    def test_every_engine_has_its_weights_in_the_catalogue(self) -> None:
-        for entry in engines.ENGINES.values():
-            assert entry.model is None or entry.model in weights.catalogue()
-
+class TestWeights:
     def test_broken_weights_are_an_engine_error(self, starter: Engine, home: Path, tmp_path: Path) -> None:
         from jiyao.engines.whisper_ct2 import WhisperCt2
 

@@ -91,7 +91,7 @@ def test_empty_transcript_is_a_valid_file_of_every_format() -> None:
     assert files["txt"] == files["srt"] == b""
     assert files["vtt"] == b"WEBVTT\n"
     assert files["md"].decode().startswith("# 会议.wav\n\n- 时长：00:10:00\n")
-    assert files["csv"].decode("utf-8-sig") == "start,end,speaker,language,text,confidence,flags\r\n"
+    assert files["csv"].decode("utf-8-sig") == "start,end,speaker,language,text,confidence,flags,timing\r\n"
     assert from_json(files["json"].decode()).segments == ()
     assert read_docx(files["docx"]).paragraphs[0].text == "会议.wav"
 
@@ -148,6 +148,17 @@ def test_doubtful_segments_are_marked_and_counted() -> None:
     assert "- 有 1 处标了〔存疑〕，请对照录音核实。" in text and text.endswith("大概三百万〔存疑〕\n")
     english = export(transcript(replace(doubtful, text="about 3 million")), "txt", ExportOptions(language="en"))
     assert english == b"[00:00:00] about 3 million [unsure]\n"
+
+
+def test_estimated_times_say_so_where_there_is_a_head() -> None:
+    half = transcript(said("好。"), replace(said("行。", 5_000, 9_000), timing="estimated"))
+    assert "- 2 句中有 1 句的时间是估算的" in export(half, "md").decode()
+    english = [p.text for p in read_docx(export(half, "docx", ExportOptions(language="en"))).paragraphs]
+    assert any(line.startswith("In 1 of 2 sentences the times are estimates") for line in english)
+    assert "估算" not in export(transcript(said("好。")), "md").decode()
+    assert [row.rpartition(",")[2] for row in export(half, "csv").decode().split()] == [
+        *("timing", "measured", "estimated")
+    ]
 
 
 @pytest.mark.parametrize("name", ["txt", "md", "vtt"])

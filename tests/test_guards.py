@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import pytest
 
-from jiyao import guards
+from jiyao import audio, guards
 from jiyao.errors import EngineError
 from jiyao.recognition import Clip, EngineInfo, Flag, Hints, Recognition, Word
 from jiyao.text import is_loop
@@ -57,6 +57,9 @@ class TestLoop:
             "我们去看一下吧，我们去看一下吧，我们去看一下吧，我们去看一下吧，",
             "像，像，像，像，像，像，像",
             "1000000000花花花花花花花花",
+            "I think." * 2000,  # QwenLM/Qwen3-ASR #129
+            "我觉得这个像" + "像" * 119,
+            "Uh huh. " * 8,
         ],
     )
     def test_circles(self, text: str) -> None:
@@ -90,6 +93,29 @@ class TestLoop:
         assert seen >= 8
 
 
+@needs_shared
+def test_nothing_that_the_real_model_writes_is_doubted() -> None:
+    """Every text of the logs against the sound it is of: none loops, leaks or is too fast, with the terms given too."""
+    seen = 0
+    for log in sorted((SHARED / "golden").glob("sherpa_*.txt")):
+        content = log.read_text(encoding="utf-8")
+        given = re.search(r"qwen3-asr-hotwords=([^']*)'", content)
+        hints = Hints(terms=tuple(given.group(1).split(",")) if given else ())
+        for seconds, text in real_output(content):
+            seen += 1
+            assert guards.faults(Recognition(text, "zh"), clip(seconds), hints) == (), (log.name, text)
+    assert seen > 90
+
+
+def real_output(log: str) -> Iterator[tuple[float, str]]:
+    """Seconds and text of each clip: of a whole file (one line of JSON), or of each stretch the VAD found."""
+    for line in log.splitlines():
+        if line.startswith('{"lang"'):
+            yield float(re.findall(r"/ ([\d.]+) = ", log)[0]), json.loads(line)["text"]
+        elif stretch := re.match(r"([\d.]+) -- ([\d.]+): (.+)", line):
+            yield float(stretch.group(2)) - float(stretch.group(1)), stretch.group(3)
+
+
 class TestFaults:
     def faults(self, text: str, one: Clip | None = None, hints: Hints = Hints(), *flags: Flag) -> tuple[Flag, ...]:
         return guards.faults(Recognition(text, "zh", flags=flags), one or clip(), hints)
@@ -100,6 +126,30 @@ class TestFaults:
     def test_text_over_silence(self) -> None:
         assert self.faults("谢谢观看", clip(level=0.0)) == ("silence",)
         assert self.faults("谢谢观看", clip(level=0.01)) == ()
+
+    @pytest.mark.parametrize("text", ["Uh huh.", "嗯。", "通义千问"])
+    def test_text_over_the_noise_of_a_room(self, text: str) -> None:
+        """A fan at -50 dBFS: too loud for silence, but it neither rises nor falls."""
+        hints = Hints(terms=("通义千问", "RAG"))
+        assert self.faults(text, clip(level=0.003), hints) == ("silence",)
+        assert self.faults("通义千问 RAG", clip(level=0.003), hints) == ("leak", "silence")
+
+    def test_a_quiet_voice_is_no_silence(self) -> None:
+        one = clip(level=0.003)
+        one.samples[:] *= np.repeat(np.tile(np.array([1.0, 0.3], np.float32), 50), 1600)  # syllables, 5 a second
+        assert self.faults("嗯。", one) == ()
+
+    @needs_shared
+    def test_a_real_voice_far_away_is_no_silence(self) -> None:
+        for name in ("funasr_far_2.flac", "funasr_far_3.flac", "ami_IB4002_clip.flac"):
+            samples = audio.decode((SHARED / "audio" / name).read_bytes()).samples(Span(0, 5 * SAMPLE_RATE))
+            quiet = samples * (10 ** (-50 / 20) / np.sqrt(np.mean(np.square(samples))))
+            assert self.faults("嗯。", Clip(quiet.astype(np.float32), Span(0, len(quiet)))) == (), name
+
+    def test_an_engine_that_cut_off_a_loop_and_has_nothing_left(self) -> None:
+        assert self.faults("", None, Hints(), "loop") == ("loop",)
+        assert self.faults("", None, Hints(), "truncated") == ("truncated",)
+        assert self.faults("", None, Hints(), "silence") == ()
 
     def test_faster_than_anybody_speaks(self) -> None:
         assert self.faults("这句话太长了不可能在一秒钟之内说完" * 2, clip(seconds=1.0)) == ("unsure",)
@@ -114,6 +164,12 @@ class TestFaults:
         assert self.faults("通义千问、llama 3 8b。", hints=hints) == ("leak",)
         assert self.faults("通义千问", hints=hints) == ()  # one term may be all that was said
         assert self.faults("我们比较了通义千问和 Llama-3-8B，前者更稳定。", hints=hints) == ()
+
+    def test_the_context_that_comes_back(self) -> None:
+        hints = Hints(context="这是预算评审会议，主要讨论服务器采购。")
+        assert self.faults("主要讨论服务器采购。", hints=hints) == ("leak",)
+        assert self.faults("预算评审", hints=hints) == ()  # few words may well be said
+        assert self.faults("今天主要讨论服务器采购。", hints=hints) == ()
 
     def test_what_the_engine_says_counts(self) -> None:
         assert self.faults("说到一半", None, Hints(), "truncated") == ("truncated",)
@@ -155,6 +211,20 @@ class TestLadder:
         engine = Double(lambda c, h: Recognition("终于好了。" if h.cautious else "那么" * 40, "zh"))
         assert believed(engine, clip()).text == "终于好了。"
         assert engine.asked[-1][1].cautious
+
+    def test_a_list_heard_without_terms_too_was_said(self) -> None:
+        """A roll call: the names are all in the terms, and all were spoken."""
+        hints = Hints(terms=("张伟", "李娜"))
+        engine = Double(lambda c, h: Recognition("张伟，李娜。", "zh"))
+        heard = believed(engine, clip(), hints)
+        assert (heard.text, heard.flags) == ("张伟，李娜。", ())
+        assert len(engine.asked) == 2
+
+    def test_a_loop_that_left_nothing_is_heard_again(self) -> None:
+        engine = Double(lambda c, h: Recognition("都在。", "zh") if h.cautious else Recognition("", flags=("loop",)))
+        assert believed(engine, clip()) == Recognition("都在。", "zh")
+        nothing = Double(lambda c, h: Recognition("", flags=("loop",)))
+        assert believed(nothing, clip()) == Recognition("", flags=("loop", "unsure"))
 
     def test_nothing_helps_keeps_the_best_and_says_so(self) -> None:
         engine = Double(

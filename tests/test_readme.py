@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
-from jiyao import cli, exports
+from jiyao import cli, exports, opening
 from jiyao.errors import JiyaoError
 
 ROOT = Path(__file__).parent.parent
@@ -132,7 +132,7 @@ def test_every_link_leads_somewhere(name: str) -> None:
 
 @pytest.mark.parametrize("name", READMES)
 def test_exit_codes_are_those_of_the_program(name: str) -> None:
-    known = {0, JiyaoError.exit_code, cli.INTERRUPTED, cli._UNEXPECTED}
+    known = {0, JiyaoError.exit_code, opening.INTERRUPTED, cli._UNEXPECTED}
     known |= {kind.exit_code for kind in JiyaoError.__subclasses__()}
     assert exit_codes_in(read(name)) == known
 

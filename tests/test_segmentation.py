@@ -14,7 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from jiyao.audio import decode
-from jiyao.segmentation import FRAME, Cutting, Part, Probabilities, SpeechDetector, cut, speech_spans
+from jiyao.segmentation import FRAME, Cutting, Part, Probabilities, SpeechDetector, cut, inside, speech_spans
 from jiyao.timeline import SAMPLE_RATE, Pcm, Span
 from tests.conftest import SAMPLE
 from tests.recordings import shared
@@ -164,6 +164,29 @@ def test_parts_tile_the_recording_and_are_three_to_five_minutes(drawn: list[tupl
     assert all(len(part.span) >= CUTTING.min_part_s * S for part in parts[:-1])
     if n_samples <= CUTTING.max_part_s * S:
         assert len(parts) == (1 if n_samples else 0)
+
+
+@settings(deadline=None)
+@given(talks, gaps)
+@example([(0, 60 * S)], 0)
+@example([(0, S)], 301 * S)
+def test_every_clip_finds_its_speech_in_its_part(drawn: list[tuple[int, int]], tail: int) -> None:
+    speech, n_samples = talk(drawn, tail)
+    parts = cut(quiet(n_samples), speech, CUTTING)
+    assert sum(len(span) for part in parts for span in part.speech) == sum(map(len, speech))
+    for part in parts:
+        found = [span for clip in part.clips for span in inside(part.speech, clip)]
+        assert sum(map(len, found)) == sum(map(len, part.speech))  # none of it between two clips
+        assert all(covered(speech, span.start, span.end) == len(span) for span in found)
+        assert all(inside(part.speech, clip) for clip in part.clips)
+
+
+def test_spans_are_cut_to_the_window() -> None:
+    spans = [Span(0, 10), Span(10, 20), Span(30, 40)]
+    assert inside(spans, Span(5, 35)) == (Span(5, 10), Span(10, 20), Span(30, 35))
+    assert inside(spans, Span(10, 30)) == (Span(10, 20),)
+    assert inside(spans, Span(12, 15)) == (Span(12, 15),)
+    assert inside(spans, Span(20, 30)) == inside(spans, Span(50, 60)) == inside([], Span(0, 9)) == ()
 
 
 def test_the_last_part_is_no_scrap_where_that_can_be() -> None:

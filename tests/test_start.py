@@ -57,7 +57,9 @@ class Place:
 
     def require(self, base: str, test: str | None = None) -> None:
         (self.root / "requirements" / "base.txt").write_text(base, encoding="utf-8")
-        (self.root / "requirements" / "test.txt").write_text(base if test is None else test, encoding="utf-8")
+        for name in ("test", "gpu"):
+            (self.root / "requirements" / f"{name}.txt").write_text(base if test is None else test, encoding="utf-8")
+        (self.root / "requirements" / "test-torch.txt").write_text(EMPTY, encoding="utf-8")
 
     def module(self) -> ModuleType:
         """The copied start.py as a module, to ask where things are."""
@@ -205,6 +207,29 @@ def test_the_test_requirements_count_as_base_ones(place: Place) -> None:
     done = start(place.root, "x")
     assert answer(done) and done.stderr == ""
     assert start(place.root, "test", "--version").returncode != 0, "no pytest in there: its exit code comes through"
+
+
+def test_setup_for_a_gpu(place: Place, wheel: Callable[[], str]) -> None:
+    place.require(EMPTY, wheel())
+    assert start(place.root, "setup", "gpu").returncode == 0
+    assert "gpu.stamp" in place.stamps
+    done = start(place.root, "x")
+    assert answer(done)["toy"] is True and done.stderr == ""
+    assert answer(start(place.root, "setup", "elsewhere"))["argv"] == ["setup", "elsewhere"]
+
+
+def test_what_the_lock_leaves_out_stays_out(place: Place, tmp_path: Path) -> None:
+    """A package that asks for another one: only what the lock names is installed."""
+    path = tmp_path / "needy-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("needy.py", "")
+        metadata = "Metadata-Version: 2.1\nName: needy\nVersion: 1.0\nRequires-Dist: telemetry-client\n"
+        archive.writestr("needy-1.0.dist-info/METADATA", metadata)
+        archive.writestr("needy-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        archive.writestr("needy-1.0.dist-info/RECORD", "")
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    place.require(f"needy @ {path.as_uri()} --hash=sha256:{digest}\n")
+    assert answer(start(place.root, "x"))
 
 
 def test_a_requirement_with_another_hash_is_refused_and_heals(place: Place, wheel: Callable[[], str]) -> None:
@@ -387,13 +412,20 @@ def parse_requirements(text: str) -> dict[tuple[str, str], tuple[str, frozenset[
     return found
 
 
-@pytest.mark.parametrize("name", ["base", "test"])
+@pytest.mark.parametrize("name", ["base", "gpu", "test"])
 def test_every_requirement_is_pinned_and_hashed(name: str) -> None:
     assert len(requirements(name)) > 20
 
 
-def test_the_base_requirements_are_part_of_the_test_ones() -> None:
-    base, test = requirements("base"), requirements("test")
+@pytest.mark.parametrize("name", ["base", "gpu", "test"])
+def test_no_requirement_reports_usage(name: str) -> None:
+    """OpenVINO asks for a Google Analytics client: the locks leave it out, and pip may not add what they lack."""
+    assert not [package for package, _ in requirements(name) if "telemetry" in package]
+
+
+@pytest.mark.parametrize("name", ["gpu", "test"])
+def test_the_base_requirements_are_part_of_the_others(name: str) -> None:
+    base, test = requirements("base"), requirements(name)
     # a package may be wanted by more in the tests: then its marker differs, never its version
     versions = {(package, version) for (package, _), (version, _) in test.items()}
     assert [(p, v) for (p, _), (v, _) in base.items() if (p, v) not in versions] == []

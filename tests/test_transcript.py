@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import pairwise
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 
 from jiyao.errors import UsageError
 from jiyao.glossary import Correction
-from jiyao.recognition import EngineInfo, Flag, Recognition, Word
+from jiyao.recognition import EngineInfo, Flag, Recognition, Timing, Word
 from jiyao.text import join
 from jiyao.timeline import SAMPLES_PER_MS, Span
 from jiyao.transcript import Heard, Segment, Source, Transcript, assemble, from_json, segments_of, to_json
@@ -23,6 +25,10 @@ ENGINE = EngineInfo("scripted", "script", "1", "cpu", "")
 def clip(start_ms: int, end_ms: int, *words: Word, text: str | None = None, language: str | None = "zh") -> Heard:
     heard = join(word.text for word in words) if text is None else text
     return Heard(Span(start_ms * SAMPLES_PER_MS, end_ms * SAMPLES_PER_MS), Recognition(heard, language, words, 0.5))
+
+
+def timed(heard: Heard, timing: Timing) -> Heard:
+    return replace(heard, recognition=replace(heard.recognition, timing=timing))
 
 
 def spelled(text: str, start_ms: int = 0, step_ms: int = 200) -> list[Word]:
@@ -58,6 +64,13 @@ def test_a_segment_is_a_sentence_or_ends_at_a_pause() -> None:
     assert [s.text for s in segments_of(clip(0, 5_000, *words))] == ["好。", "开始", "吧。"]
 
 
+def test_an_estimated_pause_ends_a_segment_at_a_mark_only() -> None:
+    words = [*spelled("我", 0), *spelled("们", 1_500), Word("说，", 1_700, 1_900), *spelled("好", 3_000)]
+    heard = clip(0, 5_000, *words)
+    assert [s.text for s in segments_of(heard)] == ["我", "们说，", "好"]
+    assert [s.text for s in segments_of(timed(heard, "estimated"))] == ["我们说，", "好"]
+
+
 def test_long_speech_is_cut_at_a_comma_else_at_the_widest_gap() -> None:
     with_comma = [*spelled("一二三四五六七", 0, 1_000), Word("八，", 7_000, 8_000), *spelled("九十" * 5, 8_000, 1_000)]
     assert [s.text for s in segments_of(clip(0, 30_000, *with_comma))] == ["一二三四五六七八，", "九十" * 5]
@@ -85,12 +98,22 @@ def test_flags_and_confidence_reach_every_segment() -> None:
     assert [(s.language, s.flags, s.confidence) for s in made] == [("yue", flags, 0.8), ("yue", flags, 0.5)]
 
 
+def test_estimated_times_are_marked_on_every_segment_of_their_clip() -> None:
+    words = (Word("好。", 0, 100), Word("行。", 100, 200))
+    heard = Recognition("好。行。", "zh", words, timing="estimated")
+    made = assemble(SOURCE, ENGINE, [Heard(Span(0, 16_000), heard), clip(2_000, 3_000, Word("嗯。", 0, 90))])
+    assert [segment.timing for segment in made.segments] == ["estimated", "estimated", "measured"]
+    # without words a segment has its clip's own times
+    assert segments_of(Heard(Span(0, 16_000), Recognition("好。", timing="estimated")))[0].timing == "measured"
+
+
 PIECES = st.text("的我们項目，。？ab Z9.,%", max_size=4)
 TIMES = st.integers(-500, 40_000)
 HEARD = st.builds(
-    lambda start, words: clip(start, start + 28_000, *words),
+    lambda start, words, timing: timed(clip(start, start + 28_000, *words), timing),
     st.integers(0, 100_000),
     st.lists(st.builds(Word, PIECES, TIMES, TIMES, st.none() | st.floats(0, 1)), max_size=30),
+    st.sampled_from(get_args(Timing)),
 )
 
 
@@ -119,7 +142,9 @@ def test_json_keeps_the_order_of_the_contract() -> None:
     assert list(document["source"]) == ["name", "duration_ms", "sha256", "notes"]
     assert list(document["engine"]) == ["name", "model", "revision", "device"]
     [segment] = document["segments"]
-    assert list(segment) == ["start_ms", "end_ms", "speaker", "language", "text", "confidence", "flags", "words"]
+    assert list(segment) == [
+        *("start_ms", "end_ms", "speaker", "language", "text", "confidence", "flags", "timing", "words")
+    ]
     assert list(segment["words"][0]) == ["text", "start_ms", "end_ms", "confidence"]
     assert document["version"] == 1 and document["minutes"] is None
 
@@ -154,6 +179,8 @@ def changed(**segment: object) -> dict[str, object]:
         json.dumps(changed(flags=["odd"])),
         json.dumps(changed(flags=[["loop"]])),
         json.dumps(changed(mood="good")),
+        json.dumps(changed(timing="guessed")),
+        json.dumps(changed(timing=[])),
         json.dumps(changed(words=["好"])),
         json.dumps(changed(start_ms="0")),
         json.dumps(changed(start_ms=1.5)),
@@ -168,6 +195,11 @@ def test_malformed_json_is_refused_in_plain_words(document: str) -> None:
     with pytest.raises(UsageError) as caught:
         from_json(document)
     assert caught.value.key == "transcript.malformed"
+
+
+def test_json_from_before_times_were_estimated_is_read() -> None:
+    old = {key: value for key, value in GOOD["segments"][0].items() if key != "timing"}
+    assert from_json(json.dumps({**GOOD, "segments": [old]})).segments[0].timing == "measured"
 
 
 def test_json_without_notes_is_read() -> None:

@@ -8,24 +8,23 @@ from __future__ import annotations
 
 import itertools
 import os
-import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, BinaryIO, get_args
 
 import typer
 
-from jiyao import __version__, engines, exports, glossary, pipeline, settings, weights
+from jiyao import __version__, engines, exports, glossary, opening, pipeline, settings, weights
 from jiyao.console import SOUND, Console, FetchBar, FileBar
-from jiyao.errors import AudioError, JiyaoError, OutputError, UsageError, WeightsError
+from jiyao.errors import AudioError, EngineError, JiyaoError, OutputError, UsageError, WeightsError
 from jiyao.glossary import Glossary
-from jiyao.recognition import Engine, Hints
+from jiyao.opening import INTERRUPTED
+from jiyao.recognition import Aligner, Engine
 from jiyao.settings import EngineChoice, Settings
 from jiyao.transcript import Transcript
 
-INTERRUPTED = 130
 _UNEXPECTED = 70  # EX_SOFTWARE of sysexits.h: a bug of ours, not a mistake of the user's
 _VAD = "silero-vad-v6"
 
@@ -116,15 +115,15 @@ def transcribe(
     targets = _targets(files, output, wanted)
     words = _read_terms(terms)
     vad_model = weights.locate(_VAD, chosen.home) / weights.find_model(_VAD).files[0].path
-    recogniser = _open_engine(chosen, console)
+    recogniser, aligner = opening.open_recogniser(chosen, console)
     options = pipeline.Options(
-        language=_forced(chosen),
+        language=chosen.forced_language,
         glossary=words,
         script=chosen.script,
         max_duration_s=chosen.max_duration_h * 3600,
         notes_language=chosen.ui_language,
     )
-    run = _Run(wanted, recogniser, vad_model, options, force, console)
+    run = _Run(wanted, recogniser, aligner, vad_model, options, force, console)
     codes = [run.one(file, targets[file]) for file in targets]
     failed = [code for code in codes if code]
     if failed:
@@ -142,23 +141,45 @@ def web(
 
 @models.command("list")
 def models_list() -> None:
-    """Show every model: what it is for, its size, and whether it is here."""
+    """Show every model: its size, whether it is here, which engine of this computer uses it, and how fast."""
     chosen = settings.load()
-    console = Console(chosen.ui_language)
-    console.models([(model, weights.status(model.name, chosen.home)) for model in weights.catalogue().values()])
+    Console(chosen.ui_language).models(engines.offers(chosen), engines.choose(replace(chosen, engine="auto")))
 
 
 @models.command("get")
 def models_get(
     name: Annotated[str, typer.Argument(help="A name from `models list`.")] = "whisper-base",
+    instead: Annotated[list[str] | None, typer.Option("--or", help="Where it cannot be had: this one.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress, only errors.")] = False,
 ) -> None:
-    """Fetch a model, trying its sources in turn; interrupted downloads go on where they stopped."""
+    """Fetch a model, trying its sources in turn, and prepare it; interrupted downloads go on where they stopped."""
     chosen = settings.load()
     console = Console(chosen.ui_language, quiet)
+    names = [name, *(instead or [])]
+    troubles = weights.reachable(names, chosen.home) if instead else {}
+    for one in names:
+        try:
+            if troubles.get(one) and one != names[-1]:
+                console.say("models.skipped", name=one, reason=troubles[one])
+                continue
+            _get(one, chosen, console)
+            return
+        except (WeightsError, EngineError) as error:
+            if one == names[-1]:
+                raise
+            console.error(error, one)
+
+
+def _get(name: str, chosen: Settings, console: Console) -> None:
     with FetchBar(console, name) as bar:
         folder = weights.fetch(name, chosen.home, bar.report)
+    with console.working("models.preparing", name=name):
+        fed = engines.prepare(name, chosen)
     console.say("models.got", name=name, folder=folder)
+    if fed:
+        console.say("models.feeds", engines=", ".join(fed))
+    elif weights.find_model(name).job == "asr":
+        console.say("models.feeds_none")
 
 
 @models.command("verify")
@@ -220,10 +241,6 @@ def _targets(files: list[Path], output: str | None, formats: list[str]) -> dict[
     return targets
 
 
-def _forced(chosen: Settings) -> str | None:
-    return None if chosen.language == "auto" else chosen.language
-
-
 def _read_terms(path: Path | None) -> Glossary:
     if path is None:
         return Glossary()
@@ -233,33 +250,13 @@ def _read_terms(path: Path | None) -> Glossary:
         raise UsageError("terms.unreadable", path=path) from cause
 
 
-def _open_engine(chosen: Settings, console: Console) -> Engine:
-    """The engine to use, its weights fetched first if need be: in a process of its own, before any audio is loaded."""
-    choice = engines.choose(chosen)
-    if choice.missing_model:
-        console.say("cli.fetching", name=choice.missing_model)
-        command = [sys.executable, "-m", "jiyao", "models", "get", choice.missing_model]
-        command += ["--quiet"] if console.quiet else []
-        # its output goes to stderr: ours may be the transcript
-        code = subprocess.run(command, stdout=sys.stderr.fileno(), check=False).returncode
-        if code == INTERRUPTED or code < 0:
-            raise KeyboardInterrupt
-        if code:
-            raise WeightsError("weights.missing", name=choice.missing_model, folder=chosen.home)
-    with console.working("cli.loading_engine", name=choice.name):
-        engine = engines.open_engine(choice.name, chosen)
-        # no clips: only an unknown language is told, before hours of audio are read
-        list(engine.recognize([], Hints(language=_forced(chosen))))
-    console.engine(engine.describe(), choice)
-    return engine
-
-
 @dataclass(frozen=True)
 class _Run:
     """What all recordings of one command have in common."""
 
     formats: list[str]
     engine: Engine
+    aligner: Aligner | None
     vad_model: Path
     options: pipeline.Options
     force: bool
@@ -272,7 +269,7 @@ class _Run:
             _check_targets(targets, self.force)
             with _opened(file) as stream, FileBar(self.console, file.name) as bar:
                 transcript = pipeline.transcribe(
-                    stream, file.name, self.engine, self.vad_model, self.options, bar.report
+                    stream, file.name, self.engine, self.vad_model, self.options, bar.report, self.aligner
                 )
             self._deliver(transcript, targets, self.force)
         except pipeline.Unfinished as unfinished:

@@ -13,21 +13,28 @@ from typing import Any, TypeVar
 
 import rich.console
 from rich.markup import escape
+from rich.measure import Measurement
+from rich.padding import Padding
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 
 from jiyao.audio import Note
-from jiyao.engines import Choice
+from jiyao.engines import Choice, Offer
 from jiyao.errors import JiyaoError
 from jiyao.messages import Language, language_of_computer, say
 from jiyao.pipeline import Progress as Step
 from jiyao.recognition import EngineInfo
 from jiyao.timeline import clock
 from jiyao.transcript import Transcript
-from jiyao.weights import FetchProgress, FileCheck, Model
+from jiyao.weights import FetchProgress, FileCheck
 
 SOUND = ("ok", "unpinned-unchanged", "unpinned-unrecorded")  # verdicts of a file that may be used
 _PIPED_WIDTH = 160  # columns of a table that nobody's window limits
+# the licence goes first where the window is narrow
+_COLUMNS = (
+    *("models.name", "models.job", "models.size", "models.state", "models.engine", "models.speed"),
+    "models.licence",
+)
 
 _AnyBar = TypeVar("_AnyBar", bound="_Bar")
 
@@ -59,7 +66,15 @@ class Console:
         return self.rich.status(escape(self.text(key, **parameters)))
 
     def engine(self, info: EngineInfo, choice: Choice) -> None:
-        self.say("cli.engine", name=info.name, device=info.device, dtype=info.dtype)
+        """What runs, and why nothing better does."""
+        about = {"name": info.name, "model": info.model, "device": info.device, "dtype": info.dtype}
+        if info.memory_bytes is None:
+            self.say("cli.engine", **about)
+        else:
+            self.say("cli.engine_memory", **about, memory=f"{info.memory_bytes / 1e9:.1f}")
+        self.rejected(choice)
+
+    def rejected(self, choice: Choice) -> None:
         for name, reason in choice.rejected:
             self.say("cli.rejected", name=name, reason=self.text(reason))
 
@@ -82,18 +97,49 @@ class Console:
         for target in targets:
             self.rich.print(f"  → {escape(str(target))}", soft_wrap=True)
 
-    def models(self, rows: list[tuple[Model, str]]) -> None:
-        """The table goes to standard output: it is the command's result."""
-        table = Table(box=None, pad_edge=False)
-        for key in ("models.name", "models.job", "models.size", "models.licence", "models.state"):
-            table.add_column(self.text(key), justify="right" if key == "models.size" else "left", overflow="fold")
-        for model, state in rows:
-            size = f"{model.size_bytes / 1_000_000:,.0f} MB" if model.size_bytes else "–"
-            table.add_row(model.name, model.job, size, model.licence, self.text(f"models.state_{state}"))
+    def models(self, offers: list[Offer], choice: Choice) -> None:
+        """The table goes to standard output: it is the command's result. What `auto` makes of it goes to stderr."""
+        rows = [self._offer(offer) for offer in offers]
         out = rich.console.Console(highlight=False)
         if not out.is_terminal:
             out.width = _PIPED_WIDTH
-        out.print(table)
+        for columns in (_COLUMNS, _COLUMNS[:-1]):
+            table = self._table(rows, columns)
+            if Measurement.get(out, out.options.update(max_width=_PIPED_WIDTH), table).maximum <= out.width:
+                out.print(table)
+                break
+        else:  # a name that is cut in two cannot be copied: one model a paragraph
+            for name, *rest in rows:
+                out.print(escape(name), soft_wrap=True)
+                out.print(Padding(escape(" · ".join(cell for cell in rest if cell != "–")), (0, 0, 0, 2)))
+        self.say("models.speed_note")
+        if choice.missing_model is None:
+            self.say("models.auto_takes", name=choice.name)
+        else:
+            self.say("models.auto_gets", model=choice.missing_model, name=choice.name)
+            if choice.fallbacks:
+                self.say("models.auto_or", models=", ".join(choice.fallbacks))
+        self.rejected(choice)
+
+    def _table(self, rows: list[tuple[str, ...]], columns: tuple[str, ...]) -> Table:
+        table = Table(box=None, pad_edge=False)
+        for key in columns:
+            table.add_column(self.text(key), justify="right" if key == "models.size" else "left", no_wrap=True)
+        for row in rows:
+            table.add_row(*(escape(cell) for cell in row[: len(columns)]))
+        return table
+
+    def _offer(self, offer: Offer) -> tuple[str, ...]:
+        megabytes = offer.model.size_bytes / 1_000_000
+        return (
+            offer.model.name,
+            offer.model.job,
+            f"{megabytes:,.0f} MB" if megabytes else "–",
+            self.text(f"models.state_{offer.state}"),
+            ", ".join(offer.engines) or "–",
+            "–" if offer.speed is None else self.text("models.times_real_time", factor=f"{offer.speed:.2f}"),
+            offer.model.licence,
+        )
 
     def checks(self, name: str, checks: list[FileCheck]) -> None:
         for check in checks:
@@ -149,7 +195,7 @@ class FileBar(_Bar):
         if step.stage != self._stage:
             self._stage = step.stage
             self._began = time.monotonic()
-            self.notes = self.notes or step.notes
+        self.notes = step.notes or self.notes  # the last word counts: an aligner may fail after all was read
         state = self._state(step)
         plain = self._console.text("cli.progress_line", name=self._name, state=state)
         self._move(step.done_ms, step.total_ms, state, plain)

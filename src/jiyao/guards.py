@@ -18,14 +18,18 @@ import numpy as np
 
 from jiyao.errors import EngineError
 from jiyao.recognition import Clip, Engine, Flag, Hints, Recognition
-from jiyao.segmentation import quietest_point
+from jiyao.segmentation import inside, quietest_point
 from jiyao.text import is_han, is_loop, join
-from jiyao.timeline import SAMPLE_RATE, Span, to_ms
+from jiyao.timeline import SAMPLE_RATE, Samples, Span, to_ms
 
 _LEAKED_TERMS, _LEAKED_SHARE = 2, 0.8  # so many different terms that make up so much of the text
 # Han characters or Latin words (a word counts twice) a second; a tongue-twister has 12, and a clip may begin mid-word
 _MAX_UNITS_PER_S, _SPEED_SLACK = 18.0, 4
+_LEAKED_LETTERS = 8  # so much of the context, and nothing else
 _SILENCE_RMS = 10 ** (-60 / 20)  # -60 dBFS: below any microphone's own noise
+# a room is louder, up to -45 dBFS or so, but even: its frames differ by 2-3 dB, those of real speech by 4.7 and more
+_QUIET_RMS, _EVEN = 10 ** (-45 / 20), 10 ** (3.5 / 20)
+_FRAME = SAMPLE_RATE * 30 // 1000
 _WORD = re.compile(r"[^\W_]+")
 _MIN_HALF_S = 2.0  # shorter halves hold no sentence
 
@@ -33,7 +37,8 @@ _MIN_HALF_S = 2.0  # shorter halves hold no sentence
 def faults(heard: Recognition, clip: Clip, hints: Hints) -> tuple[Flag, ...]:
     """What makes this text unbelievable for this clip, in the order of the flags' own list; empty: nothing."""
     if not heard.text:
-        return ()
+        # an engine that cuts loops off itself may be left with nothing
+        return tuple(flag for flag in heard.flags if flag in ("loop", "truncated"))
     found: list[Flag] = []
     if "loop" in heard.flags or is_loop(heard.text):
         found.append("loop")
@@ -41,7 +46,7 @@ def faults(heard: Recognition, clip: Clip, hints: Hints) -> tuple[Flag, ...]:
         found.append("leak")
     if "truncated" in heard.flags:
         found.append("truncated")
-    if float(np.sqrt(np.mean(np.square(clip.samples)))) < _SILENCE_RMS:
+    if _is_silent(clip.samples):
         found.append("silence")
     if _units(heard.text) > _SPEED_SLACK + _MAX_UNITS_PER_S * len(clip.samples) / SAMPLE_RATE:
         found.append("unsure")
@@ -58,25 +63,31 @@ def recognize(engine: Engine, clips: Sequence[Clip], hints: Hints) -> Iterator[t
             best = _best(engine, clips[index], hints, heard)
         except (EngineError, KeyboardInterrupt):
             # the text that is there must not be lost to the attempt to better it
-            yield index, _flagged(heard, clips[index], hints)
+            yield index, _flagged(heard, faults(heard, clips[index], hints))
             raise
         yield index, best
 
 
 def _best(engine: Engine, clip: Clip, hints: Hints, first: Recognition) -> Recognition:
     """The first believable one of the ladder; else, of all, the one with the fewest faults, then the surest."""
-    candidates = [first]
+    candidates = [(first, faults(first, clip, hints))]
     for again in _ladder(engine, clip, hints):
-        if again.text and not faults(again, clip, hints):
+        # heard without hints: what looks like them was said
+        wrong = faults(again, clip, _without_terms(hints))
+        if again.text and not wrong:
             return again
-        candidates.append(again)
+        candidates.append((again, wrong))
     # an empty text is no better than a doubtful one: a person can still hear what was meant
-    best = min((c for c in candidates if c.text), key=lambda c: (len(faults(c, clip, hints)), -(c.confidence or 0.0)))
-    return _flagged(best, clip, hints)
+    worded = [candidate for candidate in candidates if candidate[0].text] or candidates[:1]
+    return _flagged(*min(worded, key=lambda c: (len(c[1]), -(c[0].confidence or 0.0))))
+
+
+def _without_terms(hints: Hints) -> Hints:
+    return replace(hints, terms=(), context="")
 
 
 def _ladder(engine: Engine, clip: Clip, hints: Hints) -> Iterator[Recognition]:
-    bare = replace(hints, terms=(), context="")
+    bare = _without_terms(hints)
     if bare != hints:
         yield _once(engine, clip, bare)
     halved = _halved(engine, clip, bare)
@@ -85,8 +96,8 @@ def _ladder(engine: Engine, clip: Clip, hints: Hints) -> Iterator[Recognition]:
     yield _once(engine, clip, replace(bare, cautious=True))
 
 
-def _flagged(heard: Recognition, clip: Clip, hints: Hints) -> Recognition:
-    return replace(heard, flags=tuple(dict.fromkeys((*faults(heard, clip, hints), *heard.flags, "unsure"))))
+def _flagged(heard: Recognition, wrong: tuple[Flag, ...]) -> Recognition:
+    return replace(heard, flags=tuple(dict.fromkeys((*wrong, *heard.flags, "unsure"))))
 
 
 def _once(engine: Engine, clip: Clip, hints: Hints) -> Recognition:
@@ -99,9 +110,10 @@ def _halved(engine: Engine, clip: Clip, hints: Hints) -> Recognition | None:
     if len(clip.samples) < 3 * margin:
         return None
     point = quietest_point(clip.samples, margin, len(clip.samples) - margin)
+    left, right = Span(clip.span.start, clip.span.start + point), Span(clip.span.start + point, clip.span.end)
     halves = [
-        Clip(clip.samples[:point], Span(clip.span.start, clip.span.start + point)),
-        Clip(clip.samples[point:], Span(clip.span.start + point, clip.span.end)),
+        Clip(clip.samples[:point], left, inside(clip.speech, left)),
+        Clip(clip.samples[point:], right, inside(clip.speech, right)),
     ]
     heard = dict(engine.recognize(halves, hints))
     first, second = heard[0], heard[1]
@@ -117,17 +129,30 @@ def _halved(engine: Engine, clip: Clip, hints: Hints) -> Recognition | None:
         words=words,
         confidence=min(sure) if sure else None,
         flags=tuple(dict.fromkeys((*first.flags, *second.flags))),
+        timing="estimated" if "estimated" in (first.timing, second.timing) else "measured",
     )
 
 
 def _is_leak(text: str, hints: Hints) -> bool:
     """Is the text little more than a list of the hints? One term alone may well be all that was said."""
     letters = "".join(_WORD.findall(text.lower()))
+    if len(letters) >= _LEAKED_LETTERS and letters in "".join(_WORD.findall(hints.context.lower())):
+        return True
     rest, found = letters, 0
     for term in sorted(("".join(_WORD.findall(term.lower())) for term in hints.terms), key=len, reverse=True):
         if term and term in rest:
             rest, found = rest.replace(term, ""), found + 1
     return found >= _LEAKED_TERMS and len(rest) <= (1 - _LEAKED_SHARE) * len(letters)
+
+
+def _is_silent(samples: Samples) -> bool:
+    """No sound, or nothing but the even noise of a quiet room."""
+    loudness = float(np.sqrt(np.mean(np.square(samples)))) if len(samples) else 0.0
+    if loudness < _SILENCE_RMS or len(samples) < _FRAME:
+        return loudness < _SILENCE_RMS
+    frames = samples[: len(samples) // _FRAME * _FRAME].reshape(-1, _FRAME)
+    low, high = np.percentile(np.sqrt(np.mean(np.square(frames), axis=1)), (10, 95))
+    return loudness < _QUIET_RMS and bool(high < _EVEN * low)
 
 
 def _units(text: str) -> int:

@@ -1,10 +1,10 @@
 """The way itself: a recording's bytes → Transcript, the stations called in order, each followed by a report.
 
-    file ─ audio ─ segmentation ─ engine, guards ─ glossary ─ transcript
+    file ─ audio ─ segmentation ─ engine, guards ─ alignment ─ glossary ─ transcript
           (decoding and voice detection run side by side: both leave Python's lock)
 
-It is handed an opened engine and never opens one. Text is never lost: when something fails after the first clip was
-recognised, the error raised is `Unfinished` and carries the transcript so far.
+It is handed an opened engine, and an aligner where there is one, and never opens them. Text is never lost: when
+something fails after the first clip was recognised, the error raised is `Unfinished` and carries the transcript so far.
 """
 
 from __future__ import annotations
@@ -12,15 +12,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO, Literal
 
 from jiyao import guards, segmentation
+from jiyao.alignment import Alignment
 from jiyao.audio import Decoder, Note, PcmBuffer, Recording
 from jiyao.glossary import Glossary
 from jiyao.messages import Language, say
-from jiyao.recognition import Clip, Engine
+from jiyao.recognition import Aligner, Clip, Engine
 from jiyao.segmentation import Cutting, Part, SpeechDetector
 from jiyao.text import Script
 from jiyao.timeline import SAMPLE_RATE
@@ -63,30 +64,41 @@ Report = Callable[[Progress], None]
 
 
 def transcribe(
-    file: BinaryIO, name: str, engine: Engine, vad_model: Path, options: Options, report: Report = lambda _: None
+    file: BinaryIO,
+    name: str,
+    engine: Engine,
+    vad_model: Path,
+    options: Options,
+    report: Report = lambda _: None,
+    aligner: Aligner | None = None,
 ) -> Transcript:
     """Recognise a recording. `file`: seekable, any format of `audio`; `vad_model`: the silero ONNX file.
+
+    `aligner` measures the word times that the engine only estimates; without one, or where it fails, they stay
+    estimates, and the transcript says so. The last reports carry all notes, those of the work itself too.
 
     Raises AudioError while reading; `Unfinished` from whatever stops the work afterwards, an interruption included.
     """
     sha256 = _sha256(file)
     recording, parts = listen(file, vad_model, options, report)
-    source = Source(
-        name=name,
-        duration_ms=recording.duration_ms,
-        sha256=sha256,
-        notes=tuple(say(note.key, options.notes_language, **note.parameters) for note in recording.notes),
-    )
+    source = Source(name=name, duration_ms=recording.duration_ms, sha256=sha256)
     heard: list[Heard] = []
+    alignment = Alignment(aligner)
+
+    def made() -> tuple[Transcript, tuple[Note, ...]]:
+        notes = (*recording.notes, *([alignment.note] if alignment.note else []))
+        said = tuple(say(note.key, options.notes_language, **note.parameters) for note in notes)
+        return assemble(replace(source, notes=said), engine.describe(), heard, options.script), notes
+
     report(Progress("recognizing", 0, recording.duration_ms, recording.notes))
     try:
         for part in parts:
-            _recognize(recording, part, engine, options, heard, report)
+            _recognize(recording, part, engine, alignment, options, heard, report)
     except (Exception, KeyboardInterrupt) as cause:  # a fault of our own must not take the text either
-        raise Unfinished(assemble(source, engine.describe(), heard, options.script)) from cause
+        raise Unfinished(made()[0]) from cause
     report(Progress("finishing", recording.duration_ms, recording.duration_ms))
-    transcript = assemble(source, engine.describe(), heard, options.script)
-    report(Progress("done", recording.duration_ms, recording.duration_ms))
+    transcript, notes = made()
+    report(Progress("done", recording.duration_ms, recording.duration_ms, notes))
     return transcript
 
 
@@ -116,11 +128,18 @@ def listen(
 
 
 def _recognize(
-    recording: Recording, part: Part, engine: Engine, options: Options, heard: list[Heard], report: Report
+    recording: Recording,
+    part: Part,
+    engine: Engine,
+    alignment: Alignment,
+    options: Options,
+    heard: list[Heard],
+    report: Report,
 ) -> None:
-    clips = [Clip(recording.samples(span), span) for span in part.clips]
+    clips = [Clip(recording.samples(span), span, segmentation.inside(part.speech, span)) for span in part.clips]
     done_ms = part.span.start_ms
-    for index, recognition in guards.recognize(engine, clips, options.glossary.hints(options.language)):
+    believed = guards.recognize(engine, clips, options.glossary.hints(options.language))
+    for index, recognition in alignment.timed(clips, believed):
         corrected, corrections = options.glossary.correct(recognition)
         heard.append(Heard(clips[index].span, corrected, corrections))
         done_ms = max(done_ms, clips[index].span.end_ms)  # engines may answer in any order

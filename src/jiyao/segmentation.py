@@ -2,8 +2,8 @@
 
 In:  int16 PCM, mono, 16 kHz, block by block for the detector, whole for the cuts.
 Out: Parts that tile the recording (3-5 min, the unit of progress and retry), each with the Spans of its clips
-     (speech only, at most `max_clip_s`). No speech sample is lost or in two clips; long silences are in no clip, and
-     since every Span counts samples from the recording's start, they stay in the clock.
+     (speech only, at most `max_clip_s`) and of the speech in them. No speech sample is lost or in two clips; long
+     silences are in no clip, and since every Span counts samples from the recording's start, they stay in the clock.
 From: silero VAD v6 (MIT, snakers4/silero-vad), its ONNX file through onnxruntime: no torch. Hysteresis and its numbers
      follow silero's own get_speech_timestamps. Clips of 15-28 s: shared findings of the Qwen3-ASR ports (MODEL.md).
 """
@@ -11,8 +11,9 @@ From: silero VAD v6 (MIT, snakers4/silero-vad), its ONNX file through onnxruntim
 from __future__ import annotations
 
 import os
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -48,10 +49,11 @@ class Cutting:
 
 @dataclass(frozen=True)
 class Part:
-    """A few minutes of the recording, [span.start, span.end), and the spans of the clips in it."""
+    """A few minutes of the recording, [span.start, span.end), the spans of the clips in it, and the speech in those."""
 
     span: Span
     clips: tuple[Span, ...]
+    speech: tuple[Span, ...] = ()
 
 
 class SpeechDetector:
@@ -139,7 +141,18 @@ def _padded(voiced: Sequence[tuple[int, int]], n_samples: int, pad: int) -> list
 
 def cut(pcm: Pcm, speech: Sequence[Span], cutting: Cutting) -> list[Part]:
     """Spans of speech to Parts of clips. The parts tile [0, len(pcm)); the clips cover all speech, none of it twice."""
-    return _parts(_clips(pcm, speech, cutting), len(pcm), cutting)
+    return [
+        replace(part, speech=inside(speech, part.span))
+        for part in _parts(_clips(pcm, speech, cutting), len(pcm), cutting)
+    ]
+
+
+def inside(spans: Sequence[Span], window: Span) -> tuple[Span, ...]:
+    """What of `spans` (disjoint, in order) lies in `window`; those at its edges are cut to it, empty ones left out."""
+    first = bisect_right(spans, window.start, key=lambda span: span.end)
+    last = bisect_left(spans, window.end, key=lambda span: span.start)
+    cut_to = (Span(max(s.start, window.start), min(s.end, window.end)) for s in spans[first:last])
+    return tuple(span for span in cut_to if len(span))
 
 
 def _clips(pcm: Pcm, speech: Sequence[Span], cutting: Cutting) -> list[Span]:

@@ -90,6 +90,11 @@ class Settings:
     def ui_language(self) -> Language:
         return language_of_computer() if self.ui == "auto" else self.ui
 
+    @property
+    def forced_language(self) -> str | None:
+        """The ISO 639 code that engines are told; None: each clip is heard in its own language."""
+        return None if self.language == "auto" else self.language
+
 
 def load(flags: Mapping[str, object] | None = None, environment: Mapping[str, str] = os.environ) -> Settings:
     """Settings from all four places. A flag of None was not given.

@@ -14,7 +14,7 @@ from typing import Any, TypeVar, get_args
 
 from jiyao.errors import UsageError
 from jiyao.glossary import Correction
-from jiyao.recognition import EngineInfo, Flag, Recognition, Word
+from jiyao.recognition import EngineInfo, Flag, Recognition, Timing, Word
 from jiyao.text import Script, convert, convert_words, ends_sentence, lay_out, tidy
 from jiyao.timeline import Span
 
@@ -38,6 +38,7 @@ class Source:
 class Segment:
     """One sentence or so. Times in ms from the recording's start; `words` may be empty; `confidence` 0…1 or None.
 
+    `timing`: estimated times hold between two pauses only; in older files, which do not say, they are measured.
     The fields stand in the order of the JSON form.
     """
 
@@ -48,6 +49,7 @@ class Segment:
     text: str
     confidence: float | None = None
     flags: tuple[Flag, ...] = ()
+    timing: Timing = "measured"
     words: tuple[Word, ...] = ()
 
 
@@ -102,7 +104,7 @@ def segments_of(heard: Heard, script: Script = "simplified") -> list[Segment]:
             )
         ]
     segments = []
-    for group in _sentences(_placed(recognition.words, span)):
+    for group in _sentences(_placed(recognition.words, span), recognition.timing):
         words = _typeset(group, wanted)
         if not words:
             continue
@@ -113,6 +115,7 @@ def segments_of(heard: Heard, script: Script = "simplified") -> list[Segment]:
                 end_ms=words[-1].end_ms,
                 text=lay_out(word.text for word in words)[0],
                 confidence=round(sum(confidences) / len(confidences), 3) if confidences else None,
+                timing=recognition.timing,
                 words=words,
                 **common,
             )
@@ -132,10 +135,14 @@ def _placed(words: Sequence[Word], span: Span) -> list[Word]:
     return placed
 
 
-def _sentences(words: list[Word]) -> Iterable[list[Word]]:
+def _sentences(words: list[Word], timing: Timing) -> Iterable[list[Word]]:
     start = 0
     for index, (word, following) in enumerate(pairwise(words), start=1):
-        if ends_sentence(word.text) or following.start_ms - word.end_ms >= _PAUSE_MS:
+        # which word an estimated pause follows is a guess: without a mark there it may well part 我 from 们
+        paused = following.start_ms - word.end_ms >= _PAUSE_MS and (
+            timing == "measured" or not word.text[-1:].isalnum()
+        )
+        if ends_sentence(word.text) or paused:
             yield from _short_enough(words[start:index])
             start = index
     yield from _short_enough(words[start:])
@@ -170,7 +177,7 @@ def _typeset(words: Sequence[Word], script: Script) -> tuple[Word, ...]:
 
 
 def to_json(transcript: Transcript) -> str:
-    """JSON version 1 (DESIGN section 7; `source.notes` is ours: a cut-off file must say so wherever it goes)."""
+    """JSON version 1 (DESIGN section 7; `source.notes` and `timing` are ours: what is cut off or estimated says so)."""
     engine = transcript.engine
     document = {
         "version": JSON_VERSION,
@@ -230,6 +237,9 @@ def _checked(item: _Timed) -> _Timed:
         raise ValueError(f"not a text with times: {item}")
     if item.confidence is not None and not 0 <= item.confidence <= 1:
         raise ValueError(f"not a confidence: {item.confidence}")
-    if isinstance(item, Segment) and not all(isinstance(name, str | None) for name in (item.speaker, item.language)):
-        raise ValueError(f"not a name: {item.speaker}, {item.language}")
+    if isinstance(item, Segment):
+        if not all(isinstance(name, str | None) for name in (item.speaker, item.language)):
+            raise ValueError(f"not a name: {item.speaker}, {item.language}")
+        if item.timing not in get_args(Timing):
+            raise ValueError(f"not a timing: {item.timing}")
     return item

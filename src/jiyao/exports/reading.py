@@ -72,13 +72,17 @@ def _paragraph(group: list[Segment], language: Language) -> Paragraph:
 
 
 def head(transcript: Transcript, language: Language) -> list[str]:
-    """What a reader must know before the text: length, engine, what was cut off, how much is doubtful."""
+    """What a reader must know before the text: length, engine, what was cut off, what is estimated, what doubtful."""
     engine = transcript.engine
     parts = (one_line(part) for part in (engine.name, engine.model, engine.device))
     lines = [say("exports.length", language, length=clock(transcript.source.duration_ms))]
     lines.append(say("exports.engine", language, engine=" · ".join(part for part in parts if part)))
     lines += notes(transcript, language)
-    doubtful = sum(1 for segment in transcript.segments if segment.flags and one_line(segment.text))
+    shown = [segment for segment in transcript.segments if one_line(segment.text)]
+    estimated = sum(segment.timing == "estimated" for segment in shown)
+    if estimated:
+        lines.append(say("exports.estimated", language, count=estimated, total=len(shown)))
+    doubtful = sum(bool(segment.flags) for segment in shown)
     if doubtful:
         mark = say("exports.doubtful", language)
         lines.append(say("exports.doubtful_count", language, count=doubtful, mark=mark))

@@ -9,7 +9,7 @@ from jiyao.exports.options import ExportOptions, one_line
 from jiyao.timeline import clock_ms
 from jiyao.transcript import Transcript
 
-_COLUMNS = ("start", "end", "speaker", "language", "text", "confidence", "flags")
+_COLUMNS = ("start", "end", "speaker", "language", "text", "confidence", "flags", "timing")
 # spreadsheets run a cell that begins so as a formula (OWASP "CSV injection"; the full-width forms count in East Asia)
 _FORMULA_STARTS = tuple("=+-@\t\r＝＋－＠")
 
@@ -32,6 +32,7 @@ def write_csv(transcript: Transcript, options: ExportOptions) -> bytes:
                 _cell(segment.text),
                 "" if segment.confidence is None else f"{segment.confidence:.3f}",
                 " ".join(segment.flags),
+                segment.timing,
             )
         )
     return sheet.getvalue().encode("utf-8-sig")

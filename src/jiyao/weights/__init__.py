@@ -5,7 +5,8 @@ touches the network and never returns a folder that an interruption or an edit l
 of jiyao allowed on the network; it runs in a process of its own, never while audio is loaded (DESIGN section 3).
 
     catalogue   weights.toml as values: Model, ModelFile, the kinds of Source
-    store       folders, manifest, locate, status, verify, remove
+    store       folders, manifest, locate, status, remove
+    prepared    things made once from fetched weights; verify over both
     transfer    HTTP: reachability, resumable downloads
     packages    what comes inside an archive or a Python package
     fetching    sources in turn, one lock a model, atomic installation
@@ -25,8 +26,9 @@ from jiyao.weights.catalogue import (
     find_model,
     parse_catalogue,
 )
-from jiyao.weights.fetching import FetchProgress, fetch
-from jiyao.weights.store import FileCheck, Status, Verdict, is_present, locate, remove, status, verify
+from jiyao.weights.fetching import FetchProgress, fetch, reachable
+from jiyao.weights.prepared import prepare, prepared, verify
+from jiyao.weights.store import FileCheck, Status, Verdict, is_present, locate, remove, status
 from jiyao.weights.transfer import Limits
 
 __all__ = [
@@ -50,6 +52,9 @@ __all__ = [
     "is_present",
     "locate",
     "parse_catalogue",
+    "prepare",
+    "prepared",
+    "reachable",
     "remove",
     "status",
     "verify",

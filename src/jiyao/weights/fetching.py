@@ -10,7 +10,7 @@ import hashlib
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -84,6 +84,38 @@ def fetch(
         if not is_present(name, home, models):
             _Fetch(model, home, report, limits).run()
     return locate(name, home, models)
+
+
+def reachable(
+    names: Iterable[str], home: Path, limits: Limits = Limits(), models: Mapping[str, Model] | None = None
+) -> Mapping[str, str]:
+    """name -> empty if `fetch` has a chance now, else why not, e.g. `huggingface.co unreachable: timed out`.
+
+    All hosts are asked at the same time: one wait, however many are dead. The package index is pip's to ask, so it
+    counts as there; so does a model of which something stands here already. Raises WeightsError for an unknown name.
+    """
+    wanted = {name: find_model(name, models) for name in names}
+    urls = {name: _first_urls(model) for name, model in wanted.items()}
+    reach = Reach(limits)
+    reach.ask(url for several in urls.values() for url in several)
+    answers = {}
+    for name, model in wanted.items():
+        troubles = [reach.trouble(url) for url in urls[name]]
+        has_others = model.installed is not None or any(isinstance(source, PackageSource) for source in model.sources)
+        is_fine = has_others or None in troubles or model_folder(name, home).is_dir()
+        answers[name] = "" if is_fine else "; ".join(trouble or "" for trouble in dict.fromkeys(troubles))
+    return answers
+
+
+def _first_urls(model: Model) -> list[str]:
+    """One address at each source that is asked over HTTP."""
+    urls = []
+    for source in model.sources:
+        if isinstance(source, ArchiveSource):
+            urls.append(source.url)
+        elif isinstance(source, FileSource):
+            urls += [url for file in model.files if (url := source.url(file.path))][:1]
+    return urls
 
 
 def _refuse(model: Model) -> NoReturn:

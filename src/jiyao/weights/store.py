@@ -2,6 +2,7 @@
 
     <home>/models/<name>/…, manifest.json        complete, its bytes checked once
     <home>/models/.staging/<name>-<revision>/    what an interrupted fetch left; never located
+    <home>/models/.prepared/<name>/<kind>/       made from it on this computer, see weights/prepared.py
     <home>/models/.locks/<name>.lock             one process at a time
 
 `locate` compares sizes and modification times with the manifest: milliseconds for gigabytes. Only `verify` finds an
@@ -60,6 +61,10 @@ def model_folder(name: str, home: Path) -> Path:
 
 def staging_folder(model: Model, home: Path) -> Path:
     return home / "models" / ".staging" / f"{model.name}-{model.revision}"
+
+
+def prepared_folder(name: str, home: Path) -> Path:
+    return home / "models" / ".prepared" / name
 
 
 def lock_of(name: str, home: Path) -> FileLock:
@@ -125,7 +130,7 @@ def verify(name: str, home: Path, models: Mapping[str, Model] | None = None) -> 
 
 
 def remove(name: str, home: Path, models: Mapping[str, Model] | None = None) -> int:
-    """Delete the model and whatever unfinished fetches of it left; returns the bytes freed.
+    """Delete the model, what was made from it and what unfinished fetches left; returns the bytes freed.
 
     Raises WeightsError: `weights.belongs_to_package` (not jiyao's to delete), `weights.busy` (being fetched now),
     `weights.storage` (the operating system refused).
@@ -140,7 +145,8 @@ def remove(name: str, home: Path, models: Mapping[str, Model] | None = None) -> 
     with storage_errors(name, home):
         try:
             with lock_of(name, home).acquire(timeout=1):
-                for folder in (model_folder(name, home), *_staging_folders(name, home, known)):
+                made = prepared_folder(name, home)
+                for folder in (model_folder(name, home), made, *_staging_folders(name, home, known)):
                     freed += _size_of(folder)
                     delete(folder)
         except Timeout as cause:
