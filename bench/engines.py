@@ -42,7 +42,7 @@ NAMES = {
     "plain": "transformers generate, batch 1",
     "batch": "transformers generate, batch {clips_together}",
     "int8": "torch dynamic int8, batch 1",
-    "qwen-cpu": "qwen-cpu, {clips_together} together",
+    "qwen-cpu": "qwen-cpu, 8 clips (one first, then up to 8 together)",
     "sherpa": "sherpa-onnx int8, real speech",
     "ours": "qwen-torch",
 }
@@ -103,16 +103,19 @@ def plan_of(given: argparse.Namespace, folder: Path) -> Plan:
 # the checkpoint
 
 
-def write_checkpoint(folder: Path) -> None:
-    """Every tensor of the 0.6B shape, drawn as a fresh model's are, and the tokenizer. Complete or absent."""
+def write_checkpoint(folder: Path, layers: int | None = None) -> None:
+    """Every tensor of the 0.6B shape, drawn as a fresh model's are, and the tokenizer. Complete or absent.
+
+    `layers`: so many in either network instead of 18 and 28; all matrices keep their true shapes.
+    """
     import torch
     from safetensors.torch import save_file
     from tests.qwen_toys import write_tokenizer
 
     from jiyao.engines.qwen.checkpoint import AudioShape, Shape, TextShape
 
-    audio = AudioShape(896, 18, 14, 3584, 1024, 128, 480, 50, 800)
-    text = TextShape(151_936, 1024, 28, 16, 8, 128, 3072, 1e6, 1e-6, True)
+    audio = AudioShape(896, layers or 18, 14, 3584, 1024, 128, 480, 50, 800)
+    text = TextShape(151_936, 1024, layers or 28, 16, 8, 128, 3072, 1e6, 1e-6, True)
     random = torch.Generator().manual_seed(0)
     tensors = {}
     for name, shape in Shape(audio, text).tensors().items():

@@ -10,7 +10,8 @@ import pytest
 from bench.scoring import character_error_rate
 
 from jiyao import audio, engines, segmentation, weights
-from jiyao.engines import scripted
+from jiyao.engines import qwen_cpu, qwen_torch, scripted
+from jiyao.engines.qwen import int8
 from jiyao.errors import EngineError, UsageError
 from jiyao.recognition import Clip, Engine, Hints, Recognition
 from jiyao.segmentation import Cutting, SpeechDetector
@@ -31,12 +32,26 @@ def sample_clips(vad_model: Path) -> list[Clip]:
     return [Clip(recording.samples(span), span) for part in parts for span in part.clips]
 
 
-@pytest.fixture(params=["scripted", "whisper-base"])
+@pytest.fixture(scope="module")
+def qwen_graphs(qwen_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("openvino")
+    target = tmp_path_factory.mktemp("graphs")
+    int8.build(qwen_folder, target)
+    return target
+
+
+@pytest.fixture(params=["scripted", "whisper-base", "qwen-cpu", "qwen-torch"])
 def engine(request: pytest.FixtureRequest) -> Engine:
+    """The starter for real, the Qwen engines with a tiny random model: what they say is nonsense, how must be right."""
     if request.param == "scripted":
         return scripted.Scripted()
-    starter: Engine = request.getfixturevalue("starter")
-    return starter
+    if request.param == "whisper-base":
+        starter: Engine = request.getfixturevalue("starter")
+        return starter
+    folder: Path = request.getfixturevalue("qwen_folder")
+    if request.param == "qwen-torch":
+        return qwen_torch.open_folder(folder, "toy", "cpu")
+    return qwen_cpu.open_folder(folder, request.getfixturevalue("qwen_graphs"), revision="toy")
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +85,17 @@ class TestContract:
         assert sorted(index for index, _ in results) == list(range(len(sample_clips)))
         for index, recognition in results:
             assert_sound(recognition, sample_clips[index])
-            assert recognition.text
+        assert all(recognition.text for _, recognition in results)
+
+    def test_called_again_before_the_first_is_used_up(self, engine: Engine, sample_clips: list[Clip]) -> None:
+        """What guards do with every doubtful clip: the rest of its batch must not notice."""
+        expected = dict(engine.recognize(sample_clips, Hints()))
+        found = {}
+        for index, recognition in engine.recognize(sample_clips, Hints()):
+            found[index] = recognition
+            [(_, again)] = engine.recognize([sample_clips[index]], Hints(cautious=True))
+            assert_sound(again, sample_clips[index])
+        assert found == expected
 
     def test_no_clips_no_results(self, engine: Engine) -> None:
         assert list(engine.recognize([], Hints())) == []

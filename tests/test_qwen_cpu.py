@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from bench.agreement import compare
+from bench.engines import write_checkpoint
 
 from jiyao.engines import qwen_cpu
 from jiyao.engines.qwen import graph, int8, openvino_aligner, openvino_runtime
@@ -259,8 +261,18 @@ class TestInt8:
         for hints, samples in zip(HINTS, SOUNDS, strict=True):
             ids = tokenizer.prompt_ids(hints, tokens_of(samples, audio))
             expected = scores_of(reference, ids, samples)[-1]
-            found = first_scores(model, ids, samples)
+            found = model.first_scores(model.sound.embed(ids, model.sound.encode([samples])[0]))
             assert np.corrcoef(found, expected)[0, 1] > 0.99
+
+    def test_scores_stay_near_at_true_shapes(self, tmp_path: Path) -> None:
+        """Every matrix as large as in 0.6B, three layers of each kind; all layers: `bench.agreement`."""
+        write_checkpoint(tmp_path / "checkpoint", layers=3)
+        (tmp_path / "graphs").mkdir()
+        int8.build(tmp_path / "checkpoint", tmp_path / "graphs")
+        found = compare(tmp_path / "checkpoint", tmp_path / "graphs", seconds=9.0)
+        assert found.correlation > 0.995
+        assert found.divergence < 0.002
+        assert found.encoder_error < 0.03
 
     def test_the_weights_are_a_quarter_of_float32(self, graphs: Path, exact_folder: Path) -> None:
         size, exact_size = ((folder / "decoder.bin").stat().st_size for folder in (graphs, exact_folder))
@@ -278,16 +290,6 @@ class TestInt8:
         with pytest.raises(EngineError) as caught:
             qwen_cpu.open_folder(qwen_folder, tmp_path)
         assert caught.value.key == "engine.load"
-
-
-def first_scores(model: OpenvinoModel, ids: Sequence[int], samples: Samples) -> Floats:
-    [encoded_sound] = model.sound.encode([samples])
-    prompt = model.sound.embed(ids, encoded_sound)[None]
-    n = len(ids)
-    model._decoder.reset_state()
-    visible = np.tril(np.ones((1, n, n), dtype=bool))
-    scores: Floats = model._step(prompt, np.arange(n)[None], visible, np.zeros(1, dtype=np.int32))[0]
-    return scores.copy()
 
 
 @pytest.fixture(scope="module")

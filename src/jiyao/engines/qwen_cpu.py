@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from jiyao.engines import feeds
-from jiyao.engines.qwen import int8, openvino_runtime, sherpa
+from jiyao.engines.qwen import int8, sherpa
 from jiyao.engines.qwen.answer import recognition
 from jiyao.engines.qwen.batching import pack
 from jiyao.engines.qwen.checkpoint import Checkpoint
@@ -42,7 +42,7 @@ class QwenOpenvino:
         """`fixed_tokens`: answers of exactly that many tokens, end marks or not (measurements with random weights)."""
         self._model = model
         self._tokenizer = tokenizer
-        self._info = EngineInfo(NAME, name, revision, openvino_runtime.processor(), "int8", memory_bytes)
+        self._info = EngineInfo(NAME, name, revision, "cpu", "int8", memory_bytes)
         self._fixed_tokens = fixed_tokens
 
     def describe(self) -> EngineInfo:

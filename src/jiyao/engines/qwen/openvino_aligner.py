@@ -34,7 +34,7 @@ class OpenvinoAligner:
         self._decoder = openvino_runtime.compiled(graphs / int8.DECODER, threads).create_infer_request()
         self._prompt = prompt
         size = sum(path.stat().st_size for path in graphs.iterdir())
-        self._info = EngineInfo(NAME, MODEL, revision, openvino_runtime.processor(), "int8", size)
+        self._info = EngineInfo(NAME, MODEL, revision, "cpu", "int8", size)
 
     def describe(self) -> EngineInfo:
         return self._info

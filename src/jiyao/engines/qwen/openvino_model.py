@@ -83,7 +83,9 @@ class OpenvinoModel:
     def __init__(self, checkpoint: Checkpoint, graphs: Path, threads: int) -> None:
         """Raises RuntimeError when a graph does not load."""
         self.sound = Sound(checkpoint, graphs, threads)
-        self._decoder = openvino_runtime.compiled(graphs / int8.DECODER, threads).create_infer_request()
+        self._compiled = openvino_runtime.compiled(graphs / int8.DECODER, threads)
+        # a request holds the cache of one batch; another batch may be begun before that one is used up
+        self._idle = [self._compiled.create_infer_request()]
 
     def answer(
         self, prompts: Sequence[Floats], budgets: Sequence[int], *, cautious: bool = False, endless: bool = False
@@ -92,7 +94,18 @@ class OpenvinoModel:
 
         `budgets` in tokens, end mark not counted. `cautious`: a token written before loses a little each time.
         `endless`: end marks do not count, each row fills its budget (measurements). Raises RuntimeError.
+        May be called again before an earlier batch is used up.
         """
+        request = self._idle.pop() if self._idle else self._compiled.create_infer_request()
+        try:
+            yield from self._answer(request, prompts, budgets, cautious, endless)
+        finally:
+            request.reset_state()
+            self._idle = [request]  # one is kept: what a second one held is given back
+
+    def _answer(
+        self, request: Any, prompts: Sequence[Floats], budgets: Sequence[int], cautious: bool, endless: bool
+    ) -> Iterator[tuple[int, Decoded]]:
         rows = [_Row(index, budget) for index, budget in enumerate(budgets)]
         lengths = np.asarray([len(prompt) for prompt in prompts])
         longest = int(lengths.max())
@@ -102,10 +115,10 @@ class OpenvinoModel:
         visible = causal[None] & (np.arange(longest) >= pads[:, None])[:, None]
         positions = np.maximum(np.arange(longest) - pads[:, None], 0)
         order = np.arange(len(rows), dtype=np.int32)
-        self._decoder.reset_state()
-        scores = self._step(embeddings, positions, visible, order)
+        request.reset_state()
+        scores = _step(request, embeddings, positions, visible, order)
         for filled in range(longest, longest + max(budgets) + 1):
-            tokens, log_ps = self._pick(scores, rows, cautious, endless)
+            tokens, log_ps = _pick(scores, rows, cautious, endless)
             going: list[int] = []
             for place, row in enumerate(rows):
                 done = row.take(int(tokens[place]), float(log_ps[place]), endless)
@@ -119,34 +132,45 @@ class OpenvinoModel:
             rows, pads, lengths = [rows[i] for i in going], pads[order], lengths[order]
             embeddings = self.sound.rows(tokens[order])[:, None]
             visible = (np.arange(filled + 1) >= pads[:, None])[:, None]
-            scores = self._step(embeddings, (filled - pads)[:, None], visible, order)
+            scores = _step(request, embeddings, (filled - pads)[:, None], visible, order)
 
-    def _step(
-        self, embeddings: Floats, positions: npt.NDArray[np.int64], visible: npt.NDArray[np.bool_], order: Any
-    ) -> Floats:
-        """One pass: embeddings [B, T, hidden], positions [B, T], visible [B, T, S]; `order`: rows of the cache to keep.
+    def first_scores(self, prompt: Floats) -> Floats:
+        """Scores [vocab] of the first token after a prompt [tokens, hidden]: what tests and measurements compare."""
+        length = len(prompt)
+        visible = np.tril(np.ones((1, length, length), dtype=bool))
+        request = self._compiled.create_infer_request()
+        scores = _step(request, prompt[None], np.arange(length)[None], visible, np.zeros(1, dtype=np.int32)).copy()
+        first: Floats = scores[0]
+        return first
 
-        Returns scores [B, vocab], valid until the next pass.
-        """
-        mask = np.where(visible, np.float32(0.0), np.float32(MASKED))[:, None]
-        inputs = {"embeddings": embeddings, "positions": positions.astype(np.int64), "mask": mask, "beam_idx": order}
-        self._decoder.infer(inputs, share_inputs=True)
-        scores: Floats = self._decoder.get_output_tensor(0).data
-        return scores
 
-    def _pick(
-        self, scores: Floats, rows: Sequence[_Row], cautious: bool, endless: bool
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-        """The likeliest token of each row and its log p, as the model itself gives it."""
-        judged = scores.copy() if cautious or endless else scores
-        if endless:
-            judged[:, list(EOS_IDS)] = -np.inf
-        if cautious:
-            for place, row in enumerate(rows):
-                written = list(set(row.ids))
-                judged[place, written] *= np.where(judged[place, written] > 0, 1 / PENALTY, PENALTY)
-        tokens = judged.argmax(axis=1)
-        best = scores[np.arange(len(rows)), tokens]
-        top = scores.max(axis=1)
-        log_ps = best - top - np.log(np.exp(scores - top[:, None]).sum(axis=1, dtype=np.float64))
-        return tokens, log_ps
+def _step(
+    request: Any, embeddings: Floats, positions: npt.NDArray[np.int64], visible: npt.NDArray[np.bool_], order: Any
+) -> Floats:
+    """One pass: embeddings [B, T, hidden], positions [B, T], visible [B, T, S]; `order`: rows of the cache to keep.
+
+    Returns scores [B, vocab], valid until the next pass.
+    """
+    mask = np.where(visible, np.float32(0.0), np.float32(MASKED))[:, None]
+    inputs = {"embeddings": embeddings, "positions": positions.astype(np.int64), "mask": mask, "beam_idx": order}
+    request.infer(inputs, share_inputs=True)
+    scores: Floats = request.get_output_tensor(0).data
+    return scores
+
+
+def _pick(
+    scores: Floats, rows: Sequence[_Row], cautious: bool, endless: bool
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """The likeliest token of each row and its log p, as the model itself gives it."""
+    judged = scores.copy() if cautious or endless else scores
+    if endless:
+        judged[:, list(EOS_IDS)] = -np.inf
+    if cautious:
+        for place, row in enumerate(rows):
+            written = list(set(row.ids))
+            judged[place, written] *= np.where(judged[place, written] > 0, 1 / PENALTY, PENALTY)
+    tokens = judged.argmax(axis=1)
+    best = scores[np.arange(len(rows)), tokens]
+    top = scores.max(axis=1)
+    log_ps = best - top - np.log(np.exp(scores - top[:, None]).sum(axis=1, dtype=np.float64))
+    return tokens, log_ps

@@ -35,8 +35,3 @@ def compiled(path: Path, threads: int) -> Any:
     properties = {**PROPERTIES, "INFERENCE_NUM_THREADS": threads} if threads else PROPERTIES
     # read from a file, not from memory: the weights are then mapped, not copied
     return core.compile_model(core.read_model(path), "CPU", properties)
-
-
-def processor() -> str:
-    """The CPU's name, as OpenVINO knows it."""
-    return str(import_openvino().Core().get_property("CPU", "FULL_DEVICE_NAME")).strip()
