@@ -26,8 +26,8 @@ def test_every_clip_once_and_no_batch_over_its_limits(
 def test_the_first_text_is_the_recordings_first_and_batches_grow() -> None:
     batches = pack([10.0] * 60, budget_s=1e6, max_clips=32, first_clips=2)
     assert batches[0] == [0, 1]
-    assert batches[1] == list(range(2, 10))
-    assert [len(batch) for batch in batches] == [2, 8, 32, 18]
+    assert batches[1] == list(range(2, 18))
+    assert [len(batch) for batch in batches] == [2, 16, 32, 10]
 
 
 def test_clips_of_like_length_go_together() -> None:

@@ -52,10 +52,10 @@ ENGINES = {
 
 # Seconds of computing for a second of speech, on 2 cores without a GPU; None: not measured yet. LOG.md says how
 SPEEDS: Mapping[tuple[str, str], float | None] = {
-    ("qwen-cpu", "qwen3-asr-0.6b"): None,
-    ("qwen-cpu", "qwen3-asr-0.6b-original"): None,
+    ("qwen-cpu", "qwen3-asr-0.6b"): 0.06,
+    ("qwen-cpu", "qwen3-asr-0.6b-original"): 0.06,
     ("qwen-cpu", "qwen3-asr-0.6b-int8-onnx"): None,
-    ("whisper-base", "whisper-base"): None,
+    ("whisper-base", "whisper-base"): 0.21,
 }
 
 

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-_GROWTH = 4  # each of the first batches is so many times the one before
+_GROWTH = 8  # each of the first batches is so many times the one before: text soon, then soon at full speed
 
 
 def pack(
@@ -26,7 +26,7 @@ def pack(
     """Batches of at most `max_clips` clips and `budget_s` seconds, each clip counted as the longest of its batch.
 
     `overhead_s`: what a clip costs beside its sound (prompt, least answer). `first_clips`: the first batch takes the
-    first so many clips of the recording, the next ones, four times larger each, those that follow, so that text
+    first so many clips of the recording, the next ones, eight times larger each, those that follow, so that text
     appears at once and in order; from full size on, and at once without it, the rest is sorted by length. A clip
     beyond the budget stands alone. Batches come in the order of their earliest clips.
     """
