@@ -4,8 +4,10 @@
     ├── UsageError      2  a flag, a setting or a file name makes no sense
     ├── OutputError     2  a result cannot be written (it exists, the disk is full, no permission)
     ├── AudioError      3  the file cannot be read as audio
+    │   └── MemoryLimitError  it would not fit into this computer's memory
     ├── WeightsError    4  a model file is missing, broken, or cannot be fetched
-    └── EngineError     5  recognition itself failed
+    ├── EngineError     5  recognition itself failed
+    └── VaultError      6  kept texts cannot be opened, read or written
 
 The number is the exit code of the command line (DESIGN section 7). Texts live in messages.toml under the
 error's key: `<key>` says what happened, `<key>_remedy` what to do. Foreign exceptions are translated once, where
@@ -51,9 +53,17 @@ class AudioError(JiyaoError):
     exit_code = 3
 
 
+class MemoryLimitError(AudioError):
+    pass
+
+
 class WeightsError(JiyaoError):
     exit_code = 4
 
 
 class EngineError(JiyaoError):
     exit_code = 5
+
+
+class VaultError(JiyaoError):
+    exit_code = 6
