@@ -10,6 +10,7 @@ import sys
 import wave
 from pathlib import Path
 
+import psutil
 import pytest
 from bench.scoring import character_error_rate
 
@@ -19,14 +20,29 @@ from tests.conftest import SAMPLE, reference_text
 pytestmark = pytest.mark.usefixtures("starter_home")
 
 
-def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[bytes]:
+def run(*arguments: object, typed: bytes = b"", **environment: str) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(
         [sys.executable, "-m", "jiyao", *map(str, arguments)],
         capture_output=True,
         timeout=300,
         check=False,
+        input=typed,
         env={**os.environ, "LANGUAGE": "en", **environment},
     )
+
+
+def started(*arguments: object, typed: bytes = b"", **environment: str) -> subprocess.Popen[bytes]:
+    """The same, running, a line of progress for every clip; its standard error is a pipe."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "jiyao", *map(str, arguments)],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "LANGUAGE": "en", "JIYAO_PROGRESS_EVERY_S": "0", **environment},
+    )
+    assert process.stdin is not None
+    process.stdin.write(typed)
+    process.stdin.close()
+    return process
 
 
 def said(result: subprocess.CompletedProcess[bytes]) -> str:
@@ -167,11 +183,7 @@ class TestExitCodes:
 
     @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT to send to a child alone")
     def test_interrupted_keeps_what_was_recognised(self, tmp_path: Path) -> None:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "jiyao", "transcribe", str(SAMPLE), "-o", str(tmp_path), "-f", "txt"],
-            stderr=subprocess.PIPE,
-            env={**os.environ, "LANGUAGE": "en", "JIYAO_PROGRESS_EVERY_S": "0"},
-        )
+        process = started("transcribe", SAMPLE, "-o", tmp_path, "-f", "txt")
         assert process.stderr is not None
         for line in process.stderr:
             if b"recognising" in line and b"real time" in line:  # the first clip's text is there
@@ -197,6 +209,102 @@ class TestExitCodes:
             assert character_error_rate(reference_text(), result.stdout.decode()) < 0.4
         finally:
             subprocess.run(["umount", str(disk)], check=True)
+
+
+class TestSeveral:
+    def test_one_worker_serves_all_recordings_of_a_command(self, tmp_path: Path) -> None:
+        files = [write_wav(tmp_path / f"{name}.wav", 1) for name in "abc"]
+        result = run("transcribe", *files, "-f", "txt")
+        assert result.returncode == 0
+        assert sorted(path.name for path in tmp_path.glob("*.txt")) == ["a.txt", "b.txt", "c.txt"]
+        assert said(result).count("Engine: whisper-base") == 1
+
+    def test_an_unknown_language_is_told_before_anything_is_read(self, tmp_path: Path) -> None:
+        result = run("transcribe", write_wav(tmp_path / "a.wav", 1), "-f", "txt", "--language", "xx")
+        assert result.returncode == 2
+        assert "xx" in said(result)
+        assert not (tmp_path / "a.txt").exists()
+
+    @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
+    def test_a_worker_that_is_killed_costs_no_text(self, transcribed: tuple[Path, str], tmp_path: Path) -> None:
+        process = started("transcribe", SAMPLE, "-o", tmp_path, "-f", "txt")
+        assert process.stderr is not None
+        lines = []
+        for line in process.stderr:
+            lines.append(line.decode())
+            if "real time" in lines[-1] and "left" in lines[-1] and not any("broke off" in line for line in lines):
+                for child in psutil.Process(process.pid).children():
+                    if "spawn_main" in " ".join(child.cmdline()):
+                        child.kill()
+        process.stderr.close()
+        assert process.wait(timeout=60) == 0
+        assert any("broke off" in line for line in lines)
+        assert (tmp_path / "review.txt").read_bytes() == (transcribed[0] / "review.txt").read_bytes()
+
+
+class TestKeeping:
+    """The key store of this computer is out of reach, so that a passphrase is asked for: on standard input."""
+
+    HIDDEN = {"PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring"}
+
+    @pytest.fixture
+    def own_home(self, starter_home: Path, tmp_path: Path) -> Path:
+        """The starter's weights, and no vault yet."""
+        home = tmp_path / "home"
+        home.mkdir()
+        (home / "models").symlink_to(starter_home / "models")
+        return home
+
+    @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL, and no links without a privilege")
+    def test_killed_it_goes_on_where_it_was_and_the_text_can_be_had_and_deleted(
+        self, own_home: Path, transcribed: tuple[Path, str], tmp_path: Path
+    ) -> None:
+        away = {**self.HIDDEN, "JIYAO_HOME": str(own_home)}
+        process = started("transcribe", SAMPLE, "-o", tmp_path, "-f", "txt", "--keep", typed=b"secret\n", **away)
+        assert process.stderr is not None
+        for line in process.stderr:
+            if b"real time" in line and b"left" in line:
+                process.kill()
+                break
+        process.stderr.close()
+        process.wait()
+        assert not (tmp_path / "review.txt").exists()
+
+        half = run("vault", "export", "review.flac", "-o", "-", "-f", "txt", typed=b"secret\n", **away)
+        whole = (transcribed[0] / "review.txt").read_text(encoding="utf-8")
+        assert 20 < len(half.stdout.decode()) < len(whole)
+
+        wrong = run("transcribe", SAMPLE, "-o", tmp_path, "--keep", typed=b"guess\n", **away)
+        assert wrong.returncode == 6
+        assert "passphrase" in said(wrong)
+
+        result = run("transcribe", SAMPLE, "-o", tmp_path, "-f", "txt", "--keep", typed=b"secret\n", **away)
+        assert result.returncode == 0, result.stderr.decode()
+        assert "earlier run" in said(result)
+        assert (tmp_path / "review.txt").read_text(encoding="utf-8") == whole
+
+        listed = run("vault", "list", typed=b"secret\n", **away)
+        assert "review.flac" in listed.stdout.decode()
+        assert run("vault", "delete", "other.flac", typed=b"secret\n", **away).returncode == 2
+        assert run("vault", "delete", "review.flac", typed=b"secret\n", **away).returncode == 0
+        assert "review.flac" not in run("vault", "list", typed=b"secret\n", **away).stdout.decode()
+        assert run("vault", "delete", "--all", typed=b"", **away).returncode == 0
+        assert run("vault", "list", typed=b"secret\n", **away).returncode == 6
+
+    def test_nothing_is_kept_unless_asked(self, starter_home: Path, tmp_path: Path) -> None:
+        before = sorted(path.name for path in starter_home.iterdir())
+        assert run("transcribe", write_wav(tmp_path / "a.wav", 1), "-f", "txt").returncode == 0
+        assert sorted(path.name for path in starter_home.iterdir()) == before
+
+
+class TestSeal:
+    def test_the_receipt_for_people_and_for_machines(self) -> None:
+        told, machine = run("seal"), run("seal", "--json")
+        receipt = json.loads(machine.stdout)
+        assert receipt["outcome"] in ("kernel", "python")
+        assert told.returncode == machine.returncode == 0
+        assert "connect" in told.stdout.decode()
+        assert receipt["planted"]["network"] > 0
 
 
 class TestModels:

@@ -10,14 +10,13 @@ import numpy as np
 import pytest
 
 from jiyao import guards, pipeline
-from jiyao.cli import _Run
-from jiyao.console import Console
+from jiyao.audio import Note
 from jiyao.engines.scripted import Scripted
-from jiyao.errors import EngineError, OutputError
+from jiyao.errors import EngineError
 from jiyao.pipeline import Options, Progress, Unfinished
 from jiyao.recognition import Clip, EngineInfo, Hints, Recognition, Word
 from jiyao.timeline import Span
-from jiyao.transcript import Segment, Source, Transcript
+from jiyao.transcript import Transcript
 from tests.conftest import SAMPLE
 
 FAILURES = [
@@ -162,33 +161,11 @@ def test_a_clip_heard_in_halves_keeps_its_speech_and_says_that_times_are_estimat
     assert (heard.text, heard.timing) == ("好。好。", "estimated")
 
 
-def run(formats: list[str], vad_model: Path, force: bool = False) -> _Run:
-    return _Run(formats, Breaking(KeyboardInterrupt()), None, vad_model, Options(), force, Console("en", quiet=True))
-
-
-def transcript(text: str) -> Transcript:
-    segment = Segment(start_ms=0, end_ms=900, text=text)
-    return Transcript(Source("a.wav", 1000, ""), EngineInfo("x", "x", "1", "cpu", ""), (segment,))
-
-
-def test_a_result_that_appears_meanwhile_is_kept_and_ours_is_printed(
-    tmp_path: Path, vad_model: Path, capfdbinary: pytest.CaptureFixture[bytes]
-) -> None:
-    target = tmp_path / "a.txt"
-    target.write_text("theirs")
-    with pytest.raises(OutputError):
-        run(["txt"], vad_model)._deliver(transcript("这是我们的。"), [target], False)
-    assert target.read_text() == "theirs"
-    assert "这是我们的。" in capfdbinary.readouterr().out.decode("utf-8")
-
-
-def test_an_interruption_never_replaces_an_earlier_partial_result(tmp_path: Path, vad_model: Path) -> None:
-    """The earlier one may hold nearly everything."""
-    (tmp_path / "review.partial.txt").write_text("nearly everything")
-    (tmp_path / "review.partial-2.json").write_text("{}")
-    with pytest.raises(KeyboardInterrupt):
-        run(["txt", "json"], vad_model).one(SAMPLE, [tmp_path / "review.txt", tmp_path / "review.json"])
-    assert (tmp_path / "review.partial.txt").read_text() == "nearly everything"
-    assert (tmp_path / "review.partial-2.json").read_text() == "{}"
-    assert (tmp_path / "review.partial-3.txt").stat().st_size > 10
-    assert (tmp_path / "review.partial-3.json").stat().st_size > 10
+def test_remarks_from_several_stretches_become_one() -> None:
+    first = Note("alignment.failed", {"count": 2, "reason": "no memory"}, warning=True)
+    other, again = Note("audio.downmixed", {"channels": 2}), replace(first, parameters={"count": 3, "reason": "gone"})
+    assert pipeline.summed([first, other, again]) == (
+        Note("alignment.failed", {"count": 5, "reason": "gone"}, warning=True),
+        other,
+    )
+    assert pipeline.summed([]) == ()

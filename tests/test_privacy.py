@@ -20,7 +20,17 @@ from tests.conftest import SAMPLE
 _COLLECTORS = re.compile(
     rb"events\.data\.microsoft\.com|posthog\.com|sentry\.io|segment\.io|google-analytics\.com|otel\.pyannote\.ai"
 )
-_BINARIES = ("onnxruntime", "ctranslate2", "av", "tokenizers", "opencc", "faster_whisper", "openvino", "sherpa_onnx")
+_BINARIES = (
+    "onnxruntime",
+    "ctranslate2",
+    "av",
+    "tokenizers",
+    "opencc",
+    "faster_whisper",
+    "openvino",
+    "sherpa_onnx",
+    "cryptography",
+)
 
 _WATCHED = """
 import sys

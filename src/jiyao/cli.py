@@ -1,32 +1,50 @@
-"""The command line: `jiyao transcribe | web | models`. Results to files or standard output, everything else to stderr.
+"""The command line: `jiyao transcribe | web | models | seal | vault`. Results to files or standard output, everything
+else to stderr.
 
 Exit codes (DESIGN section 7): 0 done · 1 some files failed · 2 usage · 3 unreadable audio · 4 no weights ·
-5 engine failed · 130 interrupted. When every file failed for the same reason, that reason's code is returned.
+5 engine failed · 6 kept texts · 130 interrupted. When every file failed for the same reason, that reason's code is
+returned.
 """
 
 from __future__ import annotations
 
-import itertools
 import os
 import sys
 import time
+from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, BinaryIO, get_args
+from typing import Annotated, get_args
 
 import typer
 
-from jiyao import __version__, engines, exports, glossary, opening, pipeline, settings, weights
+from jiyao import __version__, engines, exports, glossary, kept, opening, results, seal, settings, weights
 from jiyao.console import SOUND, Console, FetchBar, FileBar
-from jiyao.errors import AudioError, EngineError, JiyaoError, OutputError, UsageError, WeightsError
+from jiyao.errors import EngineError, JiyaoError, OutputError, UsageError, WeightsError
 from jiyao.glossary import Glossary
+from jiyao.jobs import (
+    ENDED,
+    Advanced,
+    Change,
+    EngineReady,
+    EngineTrouble,
+    Jobs,
+    JobView,
+    StateChanged,
+    TakenOver,
+    WorkerRestarted,
+)
 from jiyao.opening import INTERRUPTED
-from jiyao.recognition import Aligner, Engine
+from jiyao.pipeline import Options, Stage
+from jiyao.recognition import EngineInfo
+from jiyao.results import Delivery
 from jiyao.settings import EngineChoice, Settings
 from jiyao.transcript import Transcript
 
 _UNEXPECTED = 70  # EX_SOFTWARE of sysexits.h: a bug of ours, not a mistake of the user's
-_VAD = "silero-vad-v6"
+# a wait without an end cannot be interrupted on Windows
+_LONGEST_WAIT_S = 0.5 if os.name == "nt" else None
 
 # typer's pretty tracebacks print local variables: a transcript must never end up in one
 app = typer.Typer(
@@ -39,6 +57,7 @@ app = typer.Typer(
 )
 models = typer.Typer(no_args_is_help=True, help="Model weights: list, get, verify, remove.")
 app.add_typer(models, name="models")
+app.add_typer(kept.app, name="vault")
 
 
 def main() -> None:
@@ -103,28 +122,32 @@ def transcribe(
     clean: Annotated[str, typer.Option(help="denoise,loudness (not in this version yet)", show_default=False)] = "",
     minutes: Annotated[bool, typer.Option("--minutes", help="(not in this version yet)")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace results that are already there.")] = False,
+    keep: Annotated[
+        bool | None,
+        typer.Option(
+            "--keep/--no-keep",
+            help="Keep the text on the disk, encrypted: a broken run goes on where it stopped.",
+            show_default=False,
+        ),
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress, only errors.")] = False,
 ) -> None:
     """Turn recordings into text."""
-    chosen = settings.load({"engine": engine, "language": language})
+    chosen = settings.load({"engine": engine, "language": language, "keep": _on_off(keep)})
     console = Console(chosen.ui_language, quiet, chosen.progress_every_s)
     for option, asked in (("--speakers", speakers != "off"), ("--clean", bool(clean)), ("--minutes", minutes)):
         if asked:
             raise UsageError("cli.not_yet", option=option)
-    wanted = _formats(formats)
-    targets = _targets(files, output, wanted)
-    words = _read_terms(terms)
-    vad_model = weights.locate(_VAD, chosen.home) / weights.find_model(_VAD).files[0].path
-    recogniser, aligner = opening.open_recogniser(chosen, console)
-    options = pipeline.Options(
+    names = results.formats(formats)
+    targets = results.targets(files, output, names)
+    options = Options(
         language=chosen.forced_language,
-        glossary=words,
+        glossary=_read_terms(terms),
         script=chosen.script,
         max_duration_s=chosen.max_duration_h * 3600,
         notes_language=chosen.ui_language,
     )
-    run = _Run(wanted, recogniser, aligner, vad_model, options, force, console)
-    codes = [run.one(file, targets[file]) for file in targets]
+    codes = _all(chosen, options, targets, Delivery(names, force, console))
     failed = [code for code in codes if code]
     if failed:
         raise typer.Exit(failed[0] if len(failed) == len(codes) and len(set(failed)) == 1 else 1)
@@ -137,6 +160,21 @@ def web(
 ) -> None:
     """Open the web page (not in this version yet)."""
     raise UsageError("cli.no_web")
+
+
+@app.command("seal")
+def show_seal(
+    as_json: Annotated[bool, typer.Option("--json", help="The receipt for machines.")] = False,
+) -> None:
+    """Try, in a process sealed like the worker, what must not work; print what enforces it. Exit 1 if something did."""
+    console = Console(settings.load().ui_language)
+    receipt = seal.receipt(seal.Policy("worker"))
+    if as_json:
+        typer.echo(receipt.to_json())
+    else:
+        console.receipt(receipt)
+    if receipt.outcome == "open":
+        raise typer.Exit(1)
 
 
 @models.command("list")
@@ -214,33 +252,6 @@ def models_remove(name: Annotated[str, typer.Argument(help="A name from `models 
     Console(chosen.ui_language).say("models.removed", name=name, megabytes=freed // 1_000_000)
 
 
-def _formats(text: str) -> list[str]:
-    wanted = list(dict.fromkeys(part.strip().lower() for part in text.split(",") if part.strip()))
-    unknown = [name for name in wanted if name not in exports.FORMATS]
-    if unknown or not wanted:
-        raise UsageError("exports.unknown_format", name=", ".join(unknown) or text, known=", ".join(exports.FORMATS))
-    return wanted
-
-
-def _targets(files: list[Path], output: str | None, formats: list[str]) -> dict[Path, list[Path]]:
-    """Where each recording's results go; an empty list means standard output. Refuses before any work is done."""
-    if output == "-":
-        if len(files) != 1 or len(formats) != 1:
-            raise UsageError("cli.one_to_stdout")
-        return {files[0]: []}
-    owners: dict[Path, Path] = {}
-    targets: dict[Path, list[Path]] = {}
-    for file in files:
-        folder = file.parent if output is None else Path(output)
-        targets[file] = [folder / (file.stem + exports.FORMATS[name].suffix) for name in formats]
-        for target in targets[file]:
-            if owners.setdefault(target, file) != file:
-                raise UsageError("cli.same_output", first=owners[target].name, second=file.name, target=target.name)
-            if target == file:
-                raise UsageError("cli.output_is_input", target=target.name)
-    return targets
-
-
 def _read_terms(path: Path | None) -> Glossary:
     if path is None:
         return Glossary()
@@ -250,108 +261,96 @@ def _read_terms(path: Path | None) -> Glossary:
         raise UsageError("terms.unreadable", path=path) from cause
 
 
-@dataclass(frozen=True)
-class _Run:
-    """What all recordings of one command have in common."""
+def _on_off(flag: bool | None) -> str | None:
+    return None if flag is None else "on" if flag else "off"
 
-    formats: list[str]
-    engine: Engine
-    aligner: Aligner | None
-    vad_model: Path
-    options: pipeline.Options
-    force: bool
-    console: Console
+
+def _all(chosen: Settings, options: Options, targets: Mapping[Path, list[Path]], delivery: Delivery) -> list[int]:
+    """Transcribe all recordings, one loaded worker for them; their exit codes."""
+    console = delivery.console
+    refused = results.refused(targets, delivery.force)  # makes the folders, too
+    folders = {target.parent for file, wanted in targets.items() if file not in refused for target in wanted}
+    keeping = chosen.keep == "on"
+    with kept.opened(chosen, console) if keeping else nullcontext() as vault:
+        worker = opening.started_worker(chosen, console)
+        # from here on audio is in memory: nothing leaves, and only results and kept texts are written
+        seal.guard(seal.Policy("parent", writable=(*folders, *([kept.folder(chosen)] if keeping else []))))
+        with Jobs(chosen, vault, worker=worker) as jobs:
+            run = _Run(jobs, options, delivery, refused, worker.info)
+            return [run.one(file, targets[file]) for file in targets]
+
+
+@dataclass
+class _Run:
+    """All recordings of one command, one after the other: in memory there is one, and the worker is kept.
+
+    `refused`: those whose results could not be written anyway.
+    """
+
+    jobs: Jobs
+    options: Options
+    delivery: Delivery
+    refused: Mapping[Path, OutputError]
+    engine: EngineInfo | None
 
     def one(self, file: Path, targets: list[Path]) -> int:
         """Transcribe one recording; its exit code. What was recognised before a failure goes to `<stem>.partial`."""
         started = time.monotonic()
         try:
-            _check_targets(targets, self.force)
-            with _opened(file) as stream, FileBar(self.console, file.name) as bar:
-                transcript = pipeline.transcribe(
-                    stream, file.name, self.engine, self.vad_model, self.options, bar.report, self.aligner
-                )
-            self._deliver(transcript, targets, self.force)
-        except pipeline.Unfinished as unfinished:
-            self._keep(unfinished.transcript, file, targets)
-            cause = unfinished.__cause__
-            if not isinstance(cause, JiyaoError):
-                raise cause or unfinished from unfinished  # an interruption, or a fault of ours: for `main`
-            self.console.error(cause, file.name)
-            return cause.exit_code
+            if file in self.refused:
+                raise self.refused[file]
+            job = self.jobs.submit(file, file.name, self.options)
+            try:
+                view, transcript = self._recognized(job, file.name, targets)
+            finally:
+                self.jobs.remove(job)
+            self.delivery.whole(transcript, targets)
         except JiyaoError as error:
-            self.console.error(error, file.name)
+            self.delivery.console.error(error, file.name)
             return error.exit_code
-        self.console.finished(file.name, transcript, bar.notes, time.monotonic() - started, targets)
+        self.delivery.console.finished(file.name, transcript, view.notes, time.monotonic() - started, targets)
         return 0
 
-    def _keep(self, transcript: Transcript, file: Path, targets: list[Path]) -> None:
-        if transcript.segments:
-            partial = _partial(targets)
-            self._deliver(transcript, partial, force=False)
-            names = ", ".join(path.name for path in partial)
-            self.console.say("cli.partial" if names else "cli.partial_printed", name=file.name, files=names)
-
-    def _deliver(self, transcript: Transcript, targets: list[Path], force: bool) -> None:
-        wording = exports.ExportOptions(language=self.options.notes_language)
-        if not targets:
-            _print(exports.export(transcript, self.formats[0], wording))
-            return
+    def _recognized(self, job: str, name: str, targets: list[Path]) -> tuple[JobView, Transcript]:
+        """Raises what ended the job before its time; what it had by then is delivered."""
         try:
-            for target, name in zip(targets, self.formats, strict=True):
-                _write(target, exports.export(transcript, name, wording), force)
-        except Exception as cause:
-            # the text exists only here now: better on the screen than lost
-            _print(exports.export(transcript, "txt", wording))
-            if not isinstance(cause, OSError):
-                raise
-            raise OutputError("output.write", target=cause.filename or targets[0], reason=cause.strerror) from cause
+            view = self._followed(job, name)
+        except KeyboardInterrupt:
+            self.jobs.cancel(job)
+            self.jobs.wait(job)
+            self.delivery.partial(self.jobs.transcript(job), name, targets)
+            raise
+        transcript = self.jobs.transcript(job)
+        if view.state != "done":
+            self.delivery.partial(transcript, name, targets)
+            raise view.error or self.jobs.fault(job) or RuntimeError(view.state)
+        return view, transcript
 
+    def _followed(self, job: str, name: str) -> JobView:
+        """Say what happens until the job is over."""
+        stage: Stage = "loading"
+        listener = self.jobs.events(0, job)
+        with FileBar(self.delivery.console, name) as bar:
+            bar.report(stage, Advanced(0, None))
+            while True:
+                for event in listener.take(_LONGEST_WAIT_S):
+                    change = event.change
+                    if isinstance(change, StateChanged) and change.state in ENDED:
+                        return self.jobs.get(job)
+                    if isinstance(change, StateChanged) and change.state in ("recognizing", "finishing"):
+                        stage = "recognizing" if change.state == "recognizing" else "finishing"
+                    elif isinstance(change, Advanced):
+                        bar.report(stage, change)
+                    else:
+                        self._say(change)
 
-def _partial(targets: list[Path]) -> list[Path]:
-    """Names for a partial result that nothing has yet: an earlier one may hold more than this one."""
-    for number in itertools.count(1):
-        mark = "partial" if number == 1 else f"partial-{number}"
-        names = [target.with_name(f"{target.stem}.{mark}{target.suffix}") for target in targets]
-        if not any(name.exists() for name in names):
-            return names
-    raise AssertionError("unreachable")
-
-
-def _print(content: bytes) -> None:
-    sys.stdout.buffer.write(content)
-    sys.stdout.buffer.flush()
-
-
-def _opened(file: Path) -> BinaryIO:
-    try:
-        return file.open("rb")
-    except FileNotFoundError as cause:
-        raise AudioError("audio.missing") from cause
-    except OSError as cause:
-        raise AudioError("audio.unreadable", reason=cause.strerror) from cause
-
-
-def _check_targets(targets: list[Path], force: bool) -> None:
-    """Before the work, not after it: results that stand there already, folders that cannot be written."""
-    for target in targets:
-        if target.exists() and not force:
-            raise OutputError("output.exists", target=target)
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as cause:
-            raise OutputError("output.folder", folder=target.parent, reason=cause.strerror) from cause
-        if not os.access(target.parent, os.W_OK):
-            raise OutputError("output.folder", folder=target.parent, reason="read-only")
-
-
-def _write(target: Path, content: bytes, force: bool) -> None:
-    """All or nothing: a half-written result must not look like a whole one."""
-    part = target.with_name(f".{target.name}.part")
-    try:
-        part.write_bytes(content)
-        if target.exists() and not force:  # appeared while we worked
-            raise OutputError("output.exists", target=target)
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
+    def _say(self, change: Change) -> None:
+        if isinstance(change, EngineReady) and change.engine != self.engine:
+            self.engine = change.engine
+            self.delivery.console.engine(change.engine, change.rejected)
+        elif isinstance(change, EngineTrouble):
+            self.delivery.console.error(change.error)
+        elif isinstance(change, WorkerRestarted):
+            self.delivery.console.say("cli.restarted")
+        elif isinstance(change, TakenOver):
+            self.delivery.console.say("cli.taken_over", count=change.clips)

@@ -6,6 +6,7 @@ On a terminal: live bars (rich). Into a file or a pipe: a plain line now and the
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import TracebackType
@@ -21,11 +22,14 @@ from rich.table import Table
 from jiyao.audio import Note
 from jiyao.engines import Choice, Offer
 from jiyao.errors import JiyaoError
+from jiyao.jobs import Advanced
 from jiyao.messages import Language, language_of_computer, say
-from jiyao.pipeline import Progress as Step
+from jiyao.pipeline import Stage
 from jiyao.recognition import EngineInfo
+from jiyao.seal import Receipt
 from jiyao.timeline import clock
 from jiyao.transcript import Transcript
+from jiyao.vault import Kept
 from jiyao.weights import FetchProgress, FileCheck
 
 SOUND = ("ok", "unpinned-unchanged", "unpinned-unrecorded")  # verdicts of a file that may be used
@@ -55,6 +59,11 @@ class Console:
         if not self.quiet:
             self.rich.print(escape(self.text(key, **parameters)), soft_wrap=True)
 
+    def tell(self, sentence: str) -> None:
+        """A sentence that is whole already."""
+        if not self.quiet:
+            self.rich.print(escape(sentence), soft_wrap=True)
+
     def error(self, error: JiyaoError, about: str = "") -> None:
         head = f"{about}: " if about else ""
         self.rich.print(f"[red]✗[/red] {escape(head + error.message(self.language))}", soft_wrap=True)
@@ -65,17 +74,17 @@ class Console:
             return nullcontext()
         return self.rich.status(escape(self.text(key, **parameters)))
 
-    def engine(self, info: EngineInfo, choice: Choice) -> None:
-        """What runs, and why nothing better does."""
+    def engine(self, info: EngineInfo, rejected: Iterable[tuple[str, str]]) -> None:
+        """What runs, and why nothing better does: (name, key of the reason)."""
         about = {"name": info.name, "model": info.model, "device": info.device, "dtype": info.dtype}
         if info.memory_bytes is None:
             self.say("cli.engine", **about)
         else:
             self.say("cli.engine_memory", **about, memory=f"{info.memory_bytes / 1e9:.1f}")
-        self.rejected(choice)
+        self.rejected(rejected)
 
-    def rejected(self, choice: Choice) -> None:
-        for name, reason in choice.rejected:
+    def rejected(self, rejected: Iterable[tuple[str, str]]) -> None:
+        for name, reason in rejected:
             self.say("cli.rejected", name=name, reason=self.text(reason))
 
     def finished(
@@ -119,7 +128,7 @@ class Console:
             self.say("models.auto_gets", model=choice.missing_model, name=choice.name)
             if choice.fallbacks:
                 self.say("models.auto_or", models=", ".join(choice.fallbacks))
-        self.rejected(choice)
+        self.rejected(choice.rejected)
 
     def _table(self, rows: list[tuple[str, ...]], columns: tuple[str, ...]) -> Table:
         table = Table(box=None, pad_edge=False)
@@ -140,6 +149,29 @@ class Console:
             "–" if offer.speed is None else self.text("models.times_real_time", factor=f"{offer.speed:.2f}"),
             offer.model.licence,
         )
+
+    def receipt(self, receipt: Receipt) -> None:
+        """The proof of the seal, on standard output: it is the command's result."""
+        out = rich.console.Console(highlight=False)
+        table = Table(box=None, pad_edge=False, show_header=False)
+        for row in receipt.rows(self.language):
+            table.add_row(*map(escape, (row.what, row.way, row.verdict)))
+        out.print(table)
+        for line in receipt.lines(self.language):
+            out.print(escape(line), soft_wrap=True)
+
+    def kept(self, recordings: Iterable[Kept]) -> None:
+        """What the vault holds, on standard output."""
+        out = rich.console.Console(highlight=False)
+        table = Table(box=None, pad_edge=False)
+        for key in ("kept.id", "kept.name", "kept.length", "kept.clips", "kept.since"):
+            table.add_column(self.text(key), no_wrap=True)
+        for one in recordings:
+            since = time.strftime("%Y-%m-%d %H:%M", time.localtime(one.created_s)) if one.created_s else "–"
+            source = one.source
+            cells = (source.sha256[:12], source.name or "?", clock(source.duration_ms), str(one.clips), since)
+            table.add_row(*map(escape, cells))
+        out.print(table)
 
     def checks(self, name: str, checks: list[FileCheck]) -> None:
         for check in checks:
@@ -183,32 +215,19 @@ class _Bar:
 
 
 class FileBar(_Bar):
-    """Progress over one recording: audio minutes done, speed, time left. `notes`: what the reader noticed."""
+    """Progress over one recording: audio minutes done, speed, time left."""
 
-    def __init__(self, console: Console, name: str) -> None:
-        super().__init__(console, name)
-        self.notes: tuple[Note, ...] = ()
-        self._stage = ""
-        self._began = time.monotonic()
-
-    def report(self, step: Step) -> None:
-        if step.stage != self._stage:
-            self._stage = step.stage
-            self._began = time.monotonic()
-        self.notes = step.notes or self.notes  # the last word counts: an aligner may fail after all was read
-        state = self._state(step)
+    def report(self, stage: Stage, at: Advanced) -> None:
+        state = self._state(stage, at)
         plain = self._console.text("cli.progress_line", name=self._name, state=state)
-        self._move(step.done_ms, step.total_ms, state, plain)
+        self._move(at.done_ms, at.total_ms, state, plain)
 
-    def _state(self, step: Step) -> str:
-        total = clock(step.total_ms) if step.total_ms else "?"
-        where = {"done": clock(step.done_ms), "total": total}
-        if step.stage != "recognizing" or not step.done_ms or not step.total_ms:
-            return self._console.text(f"cli.stage_{step.stage}", **where)
-        elapsed = max(time.monotonic() - self._began, 0.001)
-        speed = step.done_ms / 1000 / elapsed
-        left_ms = round((step.total_ms - step.done_ms) / speed)
-        return self._console.text("cli.stage_recognizing_eta", **where, speed=f"{speed:.1f}", left=clock(left_ms))
+    def _state(self, stage: Stage, at: Advanced) -> str:
+        total = clock(at.total_ms) if at.total_ms else "?"
+        where = {"done": clock(at.done_ms), "total": total}
+        if stage != "recognizing" or at.speed is None or at.left_ms is None:
+            return self._console.text(f"cli.stage_{stage}", **where)
+        return self._console.text("cli.stage_recognizing_eta", **where, speed=f"{at.speed:.1f}", left=clock(at.left_ms))
 
 
 class FetchBar(_Bar):

@@ -1,64 +1,61 @@
-"""The engine that a door runs: chosen, its weights got and prepared, opened; said on the console as it happens."""
+"""Before any audio: a worker with its engine, the weights got first if need be; said on the console as it happens."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 
-from jiyao import engines
 from jiyao.console import Console
 from jiyao.errors import EngineError, WeightsError
-from jiyao.recognition import Aligner, Engine, Hints
+from jiyao.jobs.choosing import choose
 from jiyao.settings import Settings
+from jiyao.worker.messages import WorkerLost
+from jiyao.worker.parent import Worker
 
 INTERRUPTED = 130
 
+_MISSING = "weights.missing"
 
-def open_recogniser(chosen: Settings, console: Console) -> tuple[Engine, Aligner | None]:
-    """The engine to use and the aligner beside it, if there is one; weights are got first if need be.
 
-    Where `auto` took an engine that does not load: the next. Raises WeightsError, EngineError, UsageError for a
-    language that the engine does not know.
+def started_worker(chosen: Settings, console: Console) -> Worker:
+    """A worker that has loaded the engine of `chosen`.
+
+    Raises WeightsError, EngineError, UsageError for a language that the engine does not know.
     """
-    failed: dict[str, str] = {}
-    while True:
-        choice = engines.choose(chosen, failed)
-        if choice.missing_model:
-            _get_missing(choice, console)
-            choice = engines.choose(chosen, failed, only_ready=True)
-            if choice.missing_model:
-                raise WeightsError("weights.missing", name=choice.missing_model, folder=chosen.home)
-        try:
-            with console.working("cli.loading_engine", name=choice.name):
-                engine = engines.open_engine(choice.name, chosen)
-                # no clips: only an unknown language is told, before hours of audio are read
-                list(engine.recognize([], Hints(language=chosen.forced_language)))
-        except EngineError as error:
-            if chosen.engine != "auto":
-                raise
-            console.error(error, choice.name)
-            failed[choice.name] = "engine.reason_did_not_load"
-        else:
-            console.engine(engine.describe(), choice)
-            return engine, _open_aligner(choice.name, chosen, console)
+    try:
+        return _started(chosen, console)
+    except WeightsError as error:
+        if error.key != _MISSING:
+            raise
+        _get(str(error.parameters["name"]), chosen, console)
+    return _started(chosen, console)
 
 
-def _get_missing(choice: engines.Choice, console: Console) -> None:
-    """Get one of the models: in a process of its own, before any audio is loaded."""
-    console.say("cli.fetching", name=choice.missing_model)
-    command = [sys.executable, "-m", "jiyao", "models", "get", str(choice.missing_model)]
-    command += [word for model in choice.fallbacks for word in ("--or", model)]
+def _started(chosen: Settings, console: Console) -> Worker:
+    worker = Worker(chosen)
+    try:
+        with console.working("cli.loading_engine", name=chosen.engine):
+            engine = worker.start()
+    except WorkerLost as lost:
+        raise lost.error or EngineError("engine.lost", name=chosen.engine) from lost
+    except BaseException:
+        worker.kill()
+        raise
+    for trouble in worker.troubles:
+        console.error(trouble)
+    console.engine(engine, worker.rejected)
+    return worker
+
+
+def _get(model: str, chosen: Settings, console: Console) -> None:
+    """Get the model, or what is good enough instead: in a process of its own, the only one that uses the network."""
+    choice = choose(chosen, {})
+    fallbacks = choice.fallbacks if choice.missing_model == model else ()
+    console.say("cli.fetching", name=model)
+    command = [sys.executable, "-m", "jiyao", "models", "get", model]
+    command += [word for other in fallbacks for word in ("--or", other)]
     command += ["--quiet"] if console.quiet else []
     # its output goes to stderr: ours may be the transcript
     code = subprocess.run(command, stdout=sys.stderr.fileno(), check=False).returncode
     if code == INTERRUPTED or code < 0:
         raise KeyboardInterrupt
-
-
-def _open_aligner(name: str, chosen: Settings, console: Console) -> Aligner | None:
-    """Word times are worth less than the text: an aligner that does not load is told, and done without."""
-    try:
-        return engines.open_aligner(name, chosen)
-    except EngineError as error:
-        console.error(error, name)
-        return None

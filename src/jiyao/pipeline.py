@@ -3,28 +3,29 @@
     file ─ audio ─ segmentation ─ engine, guards ─ alignment ─ glossary ─ transcript
           (decoding and voice detection run side by side: both leave Python's lock)
 
-It is handed an opened engine, and an aligner where there is one, and never opens them. Text is never lost: when
-something fails after the first clip was recognised, the error raised is `Unfinished` and carries the transcript so far.
+It is handed an opened engine, and an aligner where there is one, and never opens them. `transcribe` is the whole way in
+one call; its steps can be taken one by one, as the worker and the jobs do. Text is never lost: when something fails
+after the first clip was recognised, the error `transcribe` raises is `Unfinished` and carries the transcript so far.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import BinaryIO, Literal, Protocol
 
 from jiyao import guards, segmentation
 from jiyao.alignment import Alignment
 from jiyao.audio import Decoder, Note, PcmBuffer, Recording
 from jiyao.glossary import Glossary
 from jiyao.messages import Language, say
-from jiyao.recognition import Aligner, Clip, Engine
+from jiyao.recognition import Aligner, Clip, Engine, EngineInfo, Hints, Recognition
 from jiyao.segmentation import Cutting, Part, SpeechDetector
 from jiyao.text import Script
-from jiyao.timeline import SAMPLE_RATE
+from jiyao.timeline import SAMPLE_RATE, Pcm, Span
 from jiyao.transcript import Heard, Source, Transcript, assemble
 
 Stage = Literal["loading", "recognizing", "finishing", "done"]
@@ -63,6 +64,14 @@ class Unfinished(Exception):
 Report = Callable[[Progress], None]
 
 
+class Room(Protocol):
+    """Where PCM goes block by block while it is decoded; `pcm()`: all of it."""
+
+    def append(self, block: Pcm) -> None: ...
+
+    def pcm(self) -> Pcm: ...
+
+
 def transcribe(
     file: BinaryIO,
     name: str,
@@ -72,7 +81,7 @@ def transcribe(
     report: Report = lambda _: None,
     aligner: Aligner | None = None,
 ) -> Transcript:
-    """Recognise a recording. `file`: seekable, any format of `audio`; `vad_model`: the silero ONNX file.
+    """Recognise a recording in one call. `file`: seekable, any format of `audio`; `vad_model`: the silero ONNX file.
 
     `aligner` measures the word times that the engine only estimates; without one, or where it fails, they stay
     estimates, and the transcript says so. The last reports carry all notes, those of the work itself too.
@@ -87,13 +96,18 @@ def transcribe(
 
     def made() -> tuple[Transcript, tuple[Note, ...]]:
         notes = (*recording.notes, *([alignment.note] if alignment.note else []))
-        said = tuple(say(note.key, options.notes_language, **note.parameters) for note in notes)
-        return assemble(replace(source, notes=said), engine.describe(), heard, options.script), notes
+        return finished(source, notes, engine.describe(), heard, options), notes
 
     report(Progress("recognizing", 0, recording.duration_ms, recording.notes))
     try:
         for part in parts:
-            _recognize(recording, part, engine, alignment, options, heard, report)
+            done_ms = part.span.start_ms
+            clips = [cut_out(recording, span, segmentation.inside(part.speech, span)) for span in part.clips]
+            for index, recognition in hear(engine, alignment, clips, options.glossary.hints(options.language)):
+                heard.append(corrected(clips[index].span, recognition, options))
+                done_ms = max(done_ms, clips[index].span.end_ms)  # engines may answer in any order
+                report(Progress("recognizing", done_ms, recording.duration_ms))
+            report(Progress("recognizing", part.span.end_ms, recording.duration_ms))
     except (Exception, KeyboardInterrupt) as cause:  # a fault of our own must not take the text either
         raise Unfinished(made()[0]) from cause
     report(Progress("finishing", recording.duration_ms, recording.duration_ms))
@@ -102,13 +116,23 @@ def transcribe(
     return transcript
 
 
+# its steps: a worker's child takes the first three, its parent the others
+
+
 def listen(
-    file: BinaryIO, vad_model: Path, options: Options, report: Report = lambda _: None
+    file: BinaryIO,
+    vad_model: Path,
+    options: Options,
+    report: Report = lambda _: None,
+    room: Callable[[int], Room] = PcmBuffer,
 ) -> tuple[Recording, list[Part]]:
-    """Decode the recording and find its clips, voice detection running beside the decoder."""
+    """Decode the recording and find its clips, voice detection running beside the decoder.
+
+    `room` makes the place where the PCM goes; it is told how many samples to expect, 0 when the header does not say.
+    """
     decoder = Decoder(file, options.max_duration_s)
     total_ms = round(decoder.claimed_s * 1000) if decoder.claimed_s else None
-    buffer = PcmBuffer(decoder.expected_samples)
+    buffer = room(decoder.expected_samples)
     detector = SpeechDetector(vad_model)
     waiting: list[Future[None]] = []
     done = 0
@@ -127,24 +151,43 @@ def listen(
     return recording, segmentation.cut(recording.pcm, speech, options.cutting)
 
 
-def _recognize(
-    recording: Recording,
-    part: Part,
-    engine: Engine,
-    alignment: Alignment,
-    options: Options,
-    heard: list[Heard],
-    report: Report,
-) -> None:
-    clips = [Clip(recording.samples(span), span, segmentation.inside(part.speech, span)) for span in part.clips]
-    done_ms = part.span.start_ms
-    believed = guards.recognize(engine, clips, options.glossary.hints(options.language))
-    for index, recognition in alignment.timed(clips, believed):
-        corrected, corrections = options.glossary.correct(recognition)
-        heard.append(Heard(clips[index].span, corrected, corrections))
-        done_ms = max(done_ms, clips[index].span.end_ms)  # engines may answer in any order
-        report(Progress("recognizing", done_ms, recording.duration_ms))
-    report(Progress("recognizing", part.span.end_ms, recording.duration_ms))
+def cut_out(recording: Recording, span: Span, speech: tuple[Span, ...]) -> Clip:
+    """The clip of this span, a copy; `speech` lies in it."""
+    return Clip(recording.samples(span), span, speech)
+
+
+def hear(
+    engine: Engine, alignment: Alignment, clips: Sequence[Clip], hints: Hints
+) -> Iterator[tuple[int, Recognition]]:
+    """(index into `clips`, what is said there), every clip once, in the engine's order: believable or flagged, and
+    with measured word times where `alignment` gives them. Raises EngineError; what was yielded before stays valid."""
+    return alignment.timed(clips, guards.recognize(engine, clips, hints))
+
+
+def corrected(span: Span, recognition: Recognition, options: Options) -> Heard:
+    """What was recognised in the clip `span`, with the user's rules applied."""
+    better, corrections = options.glossary.correct(recognition)
+    return Heard(span, better, corrections)
+
+
+def finished(
+    source: Source, notes: Sequence[Note], engine: EngineInfo, heard: Iterable[Heard], options: Options
+) -> Transcript:
+    """The transcript of all that was heard, whole or not. `notes` are said in it, in the language for remarks."""
+    said = tuple(say(note.key, options.notes_language, **note.parameters) for note in notes)
+    return assemble(replace(source, notes=said), engine, heard, options.script)
+
+
+def summed(notes: Iterable[Note]) -> tuple[Note, ...]:
+    """The same remark from several stretches of a recording as one: counts added, the latest reason kept."""
+    together: dict[str, Note] = {}
+    for note in notes:
+        earlier = together.get(note.key)
+        if earlier is not None and "count" in note.parameters:
+            count = int(str(earlier.parameters["count"])) + int(str(note.parameters["count"]))
+            note = replace(note, parameters={**note.parameters, "count": count})
+        together[note.key] = note
+    return tuple(together.values())
 
 
 def _sha256(file: BinaryIO) -> str:

@@ -82,6 +82,22 @@ class Settings:
         high=48.0,
     )
 
+    idle_release_min: float = _setting(
+        15.0,
+        "how long an engine with nothing to do stays in memory; 0: until the program ends",
+        unit="minutes",
+        low=0.0,
+        high=10_000.0,
+    )
+    memory_limit_mb: int = _setting(
+        0, "most memory for all recordings together; 0: what the computer has free", unit="MB", low=0, high=10_000_000
+    )
+    keep: Literal["off", "on"] = _setting(
+        "off",
+        "keep texts on the disk, encrypted, so that a broken run goes on where it stopped; audio is never kept",
+        allowed=("off", "on"),
+    )
+
     progress_every_s: float = _setting(
         10.0, "between lines of progress where there is no terminal to draw on", unit="seconds", low=0.0, high=3600.0
     )

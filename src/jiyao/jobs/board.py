@@ -1,0 +1,297 @@
+"""The jobs there are: what each holds, in what order they wait, what became of them. All of it under one lock.
+
+In:  what the runner and the doors report. Out: events, snapshots, transcripts. A job holds its recording until it is
+removed: the player and "recognise again" need it.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from jiyao.audio import Note
+from jiyao.errors import JiyaoError, UsageError
+from jiyao.jobs.events import (
+    ENDED,
+    Advanced,
+    ClipHeard,
+    ClipSkipped,
+    EngineReady,
+    EngineTrouble,
+    Feed,
+    Noticed,
+    Queued,
+    Removed,
+    State,
+    StateChanged,
+    TakenOver,
+    WorkerRestarted,
+)
+from jiyao.jobs.job import ClipView, Job, JobView, Take, Text
+from jiyao.memory import SharedPcm
+from jiyao.messages import say
+from jiyao.pipeline import Options
+from jiyao.recognition import EngineInfo
+from jiyao.segmentation import Part
+from jiyao.settings import EngineChoice
+from jiyao.timeline import clock
+from jiyao.transcript import Heard, Source, Transcript, assemble, segments_of
+
+_NOBODY = EngineInfo("", "", "", "", "")
+_COUNTED = "count"  # notes of one key that carry it are added up
+
+
+class Board:
+    """All jobs. Every method takes the lock itself; `feed.changed` is that lock."""
+
+    def __init__(self, feed: Feed) -> None:
+        self.feed = feed
+        self.changed = feed.changed
+        self.jobs: dict[str, Job] = {}  # in the order they came
+        self.queue: list[Job] = []
+        self.running: Job | None = None
+
+    def find(self, job_id: str) -> Job:
+        """Raises UsageError for a job that is not there (any more)."""
+        with self.changed:
+            try:
+                return self.jobs[job_id]
+            except KeyError:
+                raise UsageError("jobs.unknown", job=job_id) from None
+
+    # what doors ask for
+
+    def add(self, job: Job) -> None:
+        with self.changed:
+            self.jobs[job.id] = job
+            self._enqueue(job)
+
+    def retry(self, job: Job, options: Options | None, engine: EngineChoice | None, clips: Sequence[int]) -> int:
+        """Queue another take of `clips`; its version."""
+        with self.changed:
+            last = job.takes[-1]
+            take = Take(len(job.takes), options or last.options, engine or last.engine, tuple(clips))
+            job.takes.append(take)
+            job.waiting.append(take)
+            if job is not self.running and job not in self.queue:
+                self._enqueue(job)
+            return take.version
+
+    def resume(self, job: Job) -> None:
+        """Queue what a cancelled or failed job still lacks; nothing where its text is whole."""
+        with self.changed:
+            if job.whole or job is self.running or job in self.queue:
+                return
+            job.waiting = [job.takes[0]]
+            self._enqueue(job)
+
+    def _enqueue(self, job: Job) -> None:
+        self.queue.append(job)
+        self.move(job, "queued")
+        self._tell_queue()
+
+    def reorder(self, order: Sequence[str]) -> None:
+        """These waiting jobs first, in this order; the others after them as they stood. Unknown names are left out."""
+        with self.changed:
+            wanted = [job for name in dict.fromkeys(order) for job in self.queue if job.id == name]
+            self.queue = wanted + [job for job in self.queue if job not in wanted]
+            self._tell_queue()
+
+    def withdraw(self, job: Job) -> bool:
+        """Take a waiting job out of the queue; whether it was there."""
+        with self.changed:
+            if job not in self.queue:
+                return False
+            self.queue.remove(job)
+            job.waiting.clear()
+            self.move(job, "done" if job.whole else "cancelled")
+            self._tell_queue()
+            return True
+
+    def remove(self, job: Job) -> None:
+        """Forget a job that does not run, its events too."""
+        with self.changed:
+            self.jobs.pop(job.id, None)
+            self.feed.forget(job.id)
+            self.feed.add(job.id, Removed())
+            job.texts.clear()
+            job.takes.clear()
+            job.notes.clear()
+            job.error = job.fault = None
+
+    def show(self, job: Job, clip: int, version: int) -> Text:
+        """Show what an earlier take heard in a clip. Raises UsageError where it heard nothing."""
+        with self.changed:
+            texts = job.texts.get(clip, [])
+            for text in texts:
+                if text.version == version:
+                    texts.remove(text)
+                    texts.append(text)
+                    self.feed.add(job.id, ClipHeard(clip, job.clips[clip], text.segments, version))
+                    return text
+            raise UsageError("jobs.no_version", clip=clip, version=version)
+
+    # what the runner reports
+
+    def next(self) -> Job | None:
+        """Take the first waiting job out of the queue: it runs now. Held."""
+        if not self.queue:
+            return None
+        self.running = self.queue.pop(0)
+        self.running.stopping = False
+        self.running.error = self.running.fault = None
+        self._tell_queue()
+        return self.running
+
+    def next_take(self, job: Job) -> Take | None:
+        """The running job's next take, the one before being finished; None: there is none, and the job is done."""
+        with self.changed:
+            if job.current is not None:
+                job.waiting.remove(job.current)
+                job.whole = True
+            job.current = job.waiting[0] if job.waiting else None
+            if job.current is None:
+                self.end("done")
+            return job.current
+
+    def end(self, state: State, error: JiyaoError | None = None, fault: BaseException | None = None) -> None:
+        """The running job runs no more."""
+        with self.changed:
+            job, self.running = self.running, None
+            if job is None:
+                return
+            job.error, job.fault, job.current = error, fault, None
+            job.waiting.clear()
+            self.move(job, "done" if job.whole else state, error)
+
+    def move(self, job: Job, state: State, error: JiyaoError | None = None) -> None:
+        with self.changed:
+            job.state = state
+            self.feed.add(job.id, StateChanged(state, error))
+
+    def advance(self, job: Job, progress: Advanced) -> None:
+        with self.changed:
+            job.progress = progress
+            self.feed.add(job.id, progress)
+
+    def listened(self, job: Job, pcm: SharedPcm, n_samples: int, parts: tuple[Part, ...]) -> None:
+        with self.changed:
+            job.pcm, job.n_samples, job.parts = pcm, n_samples, parts
+            job.clips = tuple(span for part in parts for span in part.clips)
+
+    def hear(self, job: Job, clip: int, take: Take, heard: Heard) -> None:
+        """One clip's text; a take never hears a clip twice."""
+        segments = tuple(segments_of(heard, take.options.script))
+        with self.changed:
+            text = Text(take.version, heard, segments, job.engine or _NOBODY)
+            texts = job.texts.setdefault(clip, [])
+            if any(known.version == take.version for known in texts):
+                return
+            texts.append(text)
+            job.skipped.discard(clip)
+            self.feed.add(job.id, ClipHeard(clip, job.clips[clip], text.segments, take.version))
+
+    def taken_over(self, job: Job, clips: int) -> None:
+        with self.changed:
+            self.feed.add(job.id, TakenOver(clips))
+
+    def skip(self, job: Job, clip: int) -> None:
+        with self.changed:
+            job.skipped.add(clip)
+            self.feed.add(job.id, ClipSkipped(clip, job.clips[clip]))
+
+    def unskip(self, job: Job, clips: Iterable[int]) -> None:
+        with self.changed:
+            job.skipped.difference_update(clips)
+
+    def notice(self, job: Job, note: Note) -> None:
+        """A remark, once; counts of the same remark are added up."""
+        with self.changed:
+            for place, known in enumerate(job.notes):
+                if known.key != note.key:
+                    continue
+                if known == note and _COUNTED not in note.parameters:
+                    return
+                if _COUNTED in note.parameters:
+                    count = int(str(known.parameters[_COUNTED])) + int(str(note.parameters[_COUNTED]))
+                    note = replace(note, parameters={**note.parameters, _COUNTED: count})
+                    del job.notes[place]
+                    break
+            job.notes.append(note)
+            self.feed.add(job.id, Noticed(note))
+
+    def runs_on(self, job: Job, engine: EngineInfo, rejected: tuple[tuple[str, str], ...]) -> None:
+        with self.changed:
+            engine_before, job.engine = job.engine, engine
+            # how much memory it takes differs from start to start
+            if engine_before is None or replace(engine_before, memory_bytes=None) != replace(engine, memory_bytes=None):
+                self.feed.add(job.id, EngineReady(engine, rejected))
+
+    def trouble(self, job: Job, error: JiyaoError) -> None:
+        with self.changed:
+            self.feed.add(job.id, EngineTrouble(error))
+
+    def restarted(self, job: Job, reason: str) -> None:
+        with self.changed:
+            self.feed.add(job.id, WorkerRestarted(reason))
+
+    # what can be seen
+
+    def view(self, job: Job) -> JobView:
+        with self.changed:
+            starts = [part.span.start for part in job.parts]
+            clips = []
+            for index, span in enumerate(job.clips):
+                texts = job.texts.get(index, [])
+                segments = texts[-1].segments if texts else ()
+                versions = tuple(text.version for text in texts)
+                part = max(0, bisect_right(starts, span.start) - 1)
+                clips.append(ClipView(index, span, part, segments, versions, index in job.skipped))
+            return JobView(
+                seq=self.feed.seq,
+                id=job.id,
+                name=job.name,
+                sha256=job.sha256,
+                state=job.state,
+                error=job.error,
+                progress=job.progress,
+                engine=job.engine,
+                duration_ms=job.duration_ms,
+                parts=tuple(part.span for part in job.parts),
+                clips=tuple(clips),
+                notes=self._notes(job),
+                place=self.queue.index(job) if job in self.queue else None,
+            )
+
+    def transcript(self, job: Job) -> Transcript:
+        """All that is recognised so far, whole or not; it says which stretches are missing for good."""
+        with self.changed:
+            if not job.takes:
+                raise UsageError("jobs.unknown", job=job.id)
+            options = job.takes[0].options
+            shown = [texts[-1] for texts in job.texts.values() if texts]
+            engines = Counter(text.engine.name for text in shown)
+            notes = [*self._notes(job)]
+            if len(engines) > 1:
+                notes.append(Note("jobs.several_engines", {"engines": ", ".join(engines)}))
+            main = next((text.engine for text in shown if text.engine.name == engines.most_common(1)[0][0]), None)
+            engine = main or job.engine or _NOBODY
+            source = Source(job.name, job.duration_ms, job.sha256)
+        said = tuple(say(note.key, options.notes_language, **note.parameters) for note in notes)
+        return assemble(replace(source, notes=said), engine, [text.heard for text in shown], options.script)
+
+    def is_over(self, job: Job) -> bool:
+        with self.changed:
+            return job.state in ENDED and job is not self.running and job not in self.queue
+
+    def _notes(self, job: Job) -> tuple[Note, ...]:
+        gaps = (
+            Note("jobs.skipped", {"start": clock(span.start_ms), "end": clock(span.end_ms)}, warning=True)
+            for span in (job.clips[clip] for clip in sorted(job.skipped) if not job.texts.get(clip))
+        )
+        return (*job.notes, *gaps)
+
+    def _tell_queue(self) -> None:
+        self.feed.add("", Queued(tuple(job.id for job in self.queue)))
