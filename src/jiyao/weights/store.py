@@ -20,9 +20,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
-
-from filelock import FileLock, Timeout
+from typing import TYPE_CHECKING, Literal
 
 from jiyao.errors import WeightsError
 from jiyao.weights.catalogue import InstalledSource, Model, ModelFile, catalogue, find_model
@@ -30,6 +28,9 @@ from jiyao.weights.transfer import hash_file
 
 Status = Literal["present", "partial", "absent", "installed"]
 Verdict = Literal["ok", "missing", "wrong-size", "wrong-hash", "unpinned-unchanged", "unpinned-unrecorded"]
+
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 MANIFEST = "manifest.json"
 _MANIFEST_VERSION = 1
@@ -69,6 +70,8 @@ def prepared_folder(name: str, home: Path) -> Path:
 
 def lock_of(name: str, home: Path) -> FileLock:
     """The lock of one model; its folder is made. Raises OSError."""
+    from filelock import FileLock  # some versions write a temporary folder when imported: never under the seal
+
     locks = home / "models" / ".locks"
     locks.mkdir(parents=True, exist_ok=True)
     return FileLock(locks / f"{name}.lock")
@@ -149,7 +152,7 @@ def remove(name: str, home: Path, models: Mapping[str, Model] | None = None) -> 
                 for folder in (model_folder(name, home), made, *_staging_folders(name, home, known)):
                     freed += _size_of(folder)
                     delete(folder)
-        except Timeout as cause:
+        except TimeoutError as cause:
             raise WeightsError("weights.busy", name=name) from cause
     return freed
 
