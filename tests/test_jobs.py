@@ -54,6 +54,8 @@ from tests.conftest import SAMPLE
 CUTTING = Cutting(min_clip_s=1.0, max_clip_s=4.0, max_gap_s=0.3, min_part_s=15.0, max_part_s=25.0)
 OPTIONS = Options(cutting=CUTTING)
 KEY = Passphrase("correct horse", log2_n=10)
+ROOT = Path(__file__).parent.parent
+ON_THE_PATH = {**os.environ, "PYTHONPATH": str(ROOT)}  # start.py keeps the folder where we stand off the path
 
 
 def scripted(settings: Settings, engine: str | None) -> Worker:
@@ -711,7 +713,8 @@ class TestWiping:
             [sys.executable, "-c", WIPES, str(settings.home), str(SAMPLE)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            cwd=Path(__file__).parent.parent,
+            cwd=ROOT,
+            env=ON_THE_PATH,
         )
         assert process.stdin is not None
         assert process.stdout is not None
@@ -784,7 +787,8 @@ class TestKeeping:
         process = subprocess.Popen(
             [sys.executable, "-c", CHILD, str(settings.home), str(tmp_path / "vault"), str(SAMPLE)],
             stdout=subprocess.PIPE,
-            cwd=Path(__file__).parent.parent,
+            cwd=ROOT,
+            env=ON_THE_PATH,
         )
         assert process.stdout is not None
         told = [process.stdout.readline().strip() for _ in range(4)]
