@@ -30,6 +30,8 @@ STATIONS = (
     "alignment",
     "glossary",
     "transcript",
+    "retiming",
+    "editing",
     "exports",
     "pipeline",
 )

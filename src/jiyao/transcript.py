@@ -7,7 +7,7 @@ between two pauses: short enough to click on and hear, long enough to read.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from typing import Any, TypeVar, get_args
@@ -78,9 +78,16 @@ def assemble(source: Source, engine: EngineInfo, heard: Iterable[Heard], script:
         source=source,
         engine=engine,
         segments=tuple(segment for item in ordered for segment in segments_of(item, script)),
-        corrections=tuple(
-            replace(c, start_ms=c.start_ms + item.span.start_ms) for item in ordered for c in item.corrections
-        ),
+        corrections=corrections_of(ordered),
+    )
+
+
+def corrections_of(heard: Iterable[Heard]) -> tuple[Correction, ...]:
+    """What was corrected, on the recording's clock."""
+    return tuple(
+        replace(correction, start_ms=correction.start_ms + item.span.start_ms)
+        for item in sorted(heard, key=lambda item: item.span)
+        for correction in item.corrections
     )
 
 
@@ -209,22 +216,23 @@ def from_json(text: str) -> Transcript:
 def _from_document(document: dict[str, Any]) -> Transcript:
     source = document["source"]
     engine = document["engine"]
-    known_flags = get_args(Flag)
-    segments = []
-    for raw in document["segments"]:
-        flags = tuple(raw["flags"])
-        if not set(flags) <= set(known_flags):
-            raise ValueError(f"unknown flag in {flags}")
-        words = tuple(_checked(Word(**word)) for word in raw["words"])
-        segments.append(_checked(Segment(**{**raw, "flags": flags, "words": words})))
     if not isinstance(source["name"], str) or type(source["duration_ms"]) is not int:
         raise ValueError(f"not a source: {source}")
     return Transcript(
         source=Source(**{**source, "notes": tuple(source.get("notes", ()))}),
         engine=EngineInfo(**engine, dtype=""),
-        segments=tuple(segments),
+        segments=tuple(map(segment_from_document, document["segments"])),
         corrections=tuple(Correction(**correction) for correction in document["corrections"]),
     )
+
+
+def segment_from_document(raw: Mapping[str, Any]) -> Segment:
+    """A segment as `asdict` told it, and JSON brought it back. Raises ValueError, TypeError or KeyError."""
+    flags = tuple(raw["flags"])
+    if not set(flags) <= set(get_args(Flag)):
+        raise ValueError(f"unknown flag in {flags}")
+    words = tuple(_checked(Word(**word)) for word in raw["words"])
+    return _checked(Segment(**{**raw, "flags": flags, "words": words}))
 
 
 _Timed = TypeVar("_Timed", Word, Segment)

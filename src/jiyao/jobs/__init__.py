@@ -21,19 +21,20 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
 
-from jiyao import seal
+from jiyao import editing, seal
+from jiyao.editing import Line, Patch
 from jiyao.errors import AudioError, UsageError
 from jiyao.jobs.board import Board
 from jiyao.jobs.crew import Crew, OpenWorker
 from jiyao.jobs.events import (
     ENDED,
     Advanced,
+    Announced,
     Change,
     ClipHeard,
     ClipSkipped,
@@ -41,6 +42,8 @@ from jiyao.jobs.events import (
     EngineTrouble,
     Event,
     Feed,
+    LinesChanged,
+    Listened,
     Listener,
     Missed,
     Noticed,
@@ -49,9 +52,10 @@ from jiyao.jobs.events import (
     State,
     StateChanged,
     TakenOver,
+    Wiped,
     WorkerRestarted,
 )
-from jiyao.jobs.incoming import Incoming
+from jiyao.jobs.incoming import Growing, Incoming
 from jiyao.jobs.job import ClipView, Job, JobView, Take
 from jiyao.jobs.keeping import Keeper
 from jiyao.jobs.runner import Runner
@@ -68,6 +72,7 @@ from jiyao.worker.parent import Worker
 __all__ = [
     "ENDED",
     "Advanced",
+    "Announced",
     "Change",
     "ClipHeard",
     "ClipSkipped",
@@ -78,6 +83,8 @@ __all__ = [
     "Incoming",
     "JobView",
     "Jobs",
+    "LinesChanged",
+    "Listened",
     "Listener",
     "Missed",
     "Noticed",
@@ -89,20 +96,6 @@ __all__ = [
     "Wiped",
     "WorkerRestarted",
 ]
-
-
-@dataclass(frozen=True)
-class Wiped:
-    """What a wipe did: jobs and buffers that are gone, resident memory of this process before and after.
-
-    `worker_ended`: its memory is the system's again; not where it works for another job.
-    """
-
-    jobs: int
-    buffer_bytes: int
-    resident_before: int
-    resident_after: int
-    worker_ended: bool
 
 
 class Jobs:
@@ -122,7 +115,6 @@ class Jobs:
         open_worker: OpenWorker = Worker,
     ) -> None:
         self._settings = settings
-        self._vault = vault
         self._feed = Feed()
         self._board = Board(self._feed)
         limit_mb = settings.memory_limit_mb
@@ -186,6 +178,13 @@ class Jobs:
         """
         return Incoming(self._ledger, secrets.token_hex(8), name, size_bytes, options.max_duration_s)
 
+    def record(self, name: str, options: Options) -> Incoming:
+        """Room for a recording that is being made: `write` s16le PCM, mono, 16 kHz, as it comes, then `accept` it, or
+        `abort`. It grows; a WAV header is put before it. Raises MemoryLimitError, from `write` too: what was written
+        until then stays.
+        """
+        return Growing(self._ledger, secrets.token_hex(8), name, options.max_duration_s)
+
     def accept(self, incoming: Incoming, options: Options, engine: EngineChoice | None = None) -> str:
         """Queue what was received; the job's id. Raises AudioError where nothing was."""
         recording, sha256 = incoming.finish()
@@ -224,6 +223,20 @@ class Jobs:
     def fault(self, job_id: str) -> BaseException | None:
         """Why a job failed without an `error`: a fault of ours."""
         return self._board.find(job_id).fault
+
+    def lines(self, job_id: str) -> tuple[Line, ...]:
+        """The text as it is shown and may be edited, in the order of time."""
+        with self._board.changed:
+            return self._board.find(job_id).manuscript.lines
+
+    def pcm_bytes(self, job_id: str, start: int, stop: int) -> bytes:
+        """Bytes of the recording as int16, little-endian, mono, 16 kHz. Raises UsageError before it is decoded."""
+        with self._board.changed:
+            job = self._board.find(job_id)
+            if job.pcm is None:
+                raise UsageError("jobs.no_audio", name=job.name)
+            with job.pcm.view as view:
+                return bytes(view[start:stop])
 
     def samples(self, job_id: str, span: Span) -> Samples:
         """float32 [len(span)] of the recording, a copy, for the player. Raises UsageError before it is decoded."""
@@ -287,9 +300,53 @@ class Jobs:
         """Let a clip show what an earlier version heard. Raises UsageError where that heard nothing there."""
         with self._board.changed:
             job = self._board.find(job_id)
-            text = self._board.show(job, clip, version)
+            text, patch = self._board.show(job, clip, version)
             take = next(take for take in job.takes if take.version == version)
-        Keeper(self._vault, self._board, job, take).keep_again(clip, text.heard)
+            keeper = Keeper(self._runner.vault, self._board, job, take)
+            keeper.keep_again(clip, text.heard)
+            keeper.keep_edit(patch)
+
+    def edit(self, job_id: str, changes: Sequence[editing.Change]) -> int:
+        """Change lines, all or nothing, as one step that can be undone; `seq` of the event that tells of it.
+
+        Raises `editing.Conflict` for a version that is gone, ValueError for a cut that leaves nothing on one side.
+        """
+        with self._board.changed:
+            job = self._board.find(job_id)
+            self._keep_edit(job, self._board.edit(job, changes))
+            return self._feed.seq
+
+    def undo(self, job_id: str) -> bool:
+        """Take the last change of a text back, whoever made it; False: there is none."""
+        with self._board.changed:
+            job = self._board.find(job_id)
+            return self._stepped(job, job.manuscript.undo())
+
+    def redo(self, job_id: str) -> bool:
+        """Do what was taken back last once more; False: there is none."""
+        with self._board.changed:
+            job = self._board.find(job_id)
+            return self._stepped(job, job.manuscript.redo())
+
+    def _stepped(self, job: Job, patch: Patch | None) -> bool:
+        if patch is None:
+            return False
+        self._board.changed_lines(job, patch)
+        self._keep_edit(job, patch)
+        return True
+
+    def _keep_edit(self, job: Job, patch: Patch) -> None:
+        Keeper(self._runner.vault, self._board, job, job.takes[-1]).keep_edit(patch)
+
+    def keep(self, vault: Vault | None) -> None:
+        """Keep texts in this vault, or no longer, for what begins from now on; what is there already stays as it is."""
+        with self._board.changed:
+            self._runner.vault = vault
+
+    def announce(self, topic: str, body: Mapping[str, object]) -> None:
+        """Let everybody who listens know, in order with the rest."""
+        with self._board.changed:
+            self._feed.add("", Announced(topic, body))
 
     def reorder(self, order: Sequence[str]) -> None:
         """These waiting jobs first, in this order."""
@@ -323,7 +380,11 @@ class Jobs:
         ended = self._runner.let_go()
         scrub()
         trim()
-        return Wiped(count, freed, before, resident_bytes(), ended)
+        wiped = Wiped(count, freed, before, resident_bytes(), ended)
+        if job_id is None:
+            with self._board.changed:
+                self._feed.add("", wiped)
+        return wiped
 
     def _free(self, job: Job) -> int:
         """Held."""

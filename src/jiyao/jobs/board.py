@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from jiyao.audio import Note
+from jiyao.editing import Change, Line, Patch
 from jiyao.errors import JiyaoError, UsageError
 from jiyao.jobs.events import (
     ENDED,
@@ -21,6 +22,8 @@ from jiyao.jobs.events import (
     EngineReady,
     EngineTrouble,
     Feed,
+    LinesChanged,
+    Listened,
     Noticed,
     Queued,
     Removed,
@@ -37,7 +40,7 @@ from jiyao.recognition import EngineInfo
 from jiyao.segmentation import Part
 from jiyao.settings import EngineChoice
 from jiyao.timeline import clock
-from jiyao.transcript import Heard, Source, Transcript, assemble, segments_of
+from jiyao.transcript import Heard, Source, Transcript, corrections_of, segments_of
 
 _NOBODY = EngineInfo("", "", "", "", "")
 _COUNTED = "count"  # notes of one key that carry it are added up
@@ -117,11 +120,12 @@ class Board:
             self.feed.forget(job.id)
             self.feed.add(job.id, Removed())
             job.texts.clear()
+            job.manuscript.clear()
             job.takes.clear()
             job.notes.clear()
             job.error = job.fault = None
 
-    def show(self, job: Job, clip: int, version: int) -> Text:
+    def show(self, job: Job, clip: int, version: int) -> tuple[Text, Patch]:
         """Show what an earlier take heard in a clip. Raises UsageError where it heard nothing."""
         with self.changed:
             texts = job.texts.get(clip, [])
@@ -129,8 +133,7 @@ class Board:
                 if text.version == version:
                     texts.remove(text)
                     texts.append(text)
-                    self.feed.add(job.id, ClipHeard(clip, job.clips[clip], text.segments, version))
-                    return text
+                    return text, self._shown(job, clip, text)
             raise UsageError("jobs.no_version", clip=clip, version=version)
 
     # what the runner reports
@@ -180,18 +183,45 @@ class Board:
         with self.changed:
             job.pcm, job.n_samples, job.parts = pcm, n_samples, parts
             job.clips = tuple(span for part in parts for span in part.clips)
+            self.feed.add(job.id, Listened())
 
-    def hear(self, job: Job, clip: int, take: Take, heard: Heard) -> None:
+    def hear(self, job: Job, clip: int, take: Take, heard: Heard) -> Patch:
         """One clip's text; a take never hears a clip twice."""
         segments = tuple(segments_of(heard, take.options.script))
         with self.changed:
             text = Text(take.version, heard, segments, job.engine or _NOBODY)
             texts = job.texts.setdefault(clip, [])
             if any(known.version == take.version for known in texts):
-                return
+                return Patch()
             texts.append(text)
             job.skipped.discard(clip)
-            self.feed.add(job.id, ClipHeard(clip, job.clips[clip], text.segments, take.version))
+            return self._shown(job, clip, text)
+
+    def _shown(self, job: Job, clip: int, text: Text) -> Patch:
+        self.feed.add(job.id, ClipHeard(clip, job.clips[clip], text.segments, text.version))
+        patch = job.manuscript.hear(clip, text.segments, text.version)
+        self.changed_lines(job, patch)
+        return patch
+
+    def restore(self, job: Job, states: Mapping[int, Sequence[Line]]) -> None:
+        """Edits that were kept, by clip, over what was heard there."""
+        with self.changed:
+            if states:
+                self.changed_lines(job, job.manuscript.restore(states))
+
+    # what a person writes
+
+    def edit(self, job: Job, changes: Sequence[Change]) -> Patch:
+        """Raises `editing.Conflict`; ValueError for a cut that leaves nothing on one side. Held."""
+        patch = job.manuscript.change(changes)
+        self.changed_lines(job, patch)
+        return patch
+
+    def changed_lines(self, job: Job, patch: Patch) -> None:
+        """Held."""
+        if patch.removed or patch.put:
+            made = job.manuscript
+            self.feed.add(job.id, LinesChanged(patch.removed, patch.put, made.can_undo, made.can_redo))
 
     def taken_over(self, job: Job, clips: int) -> None:
         with self.changed:
@@ -246,9 +276,10 @@ class Board:
             for index, span in enumerate(job.clips):
                 texts = job.texts.get(index, [])
                 segments = texts[-1].segments if texts else ()
-                versions = tuple(text.version for text in texts)
+                versions = tuple(sorted(text.version for text in texts))
+                shown = texts[-1].version if texts else None
                 part = max(0, bisect_right(starts, span.start) - 1)
-                clips.append(ClipView(index, span, part, segments, versions, index in job.skipped))
+                clips.append(ClipView(index, span, part, segments, versions, shown, index in job.skipped))
             return JobView(
                 seq=self.feed.seq,
                 id=job.id,
@@ -263,10 +294,13 @@ class Board:
                 clips=tuple(clips),
                 notes=self._notes(job),
                 place=self.queue.index(job) if job in self.queue else None,
+                has_audio=job.pcm is not None,
+                can_undo=job.manuscript.can_undo,
+                can_redo=job.manuscript.can_redo,
             )
 
     def transcript(self, job: Job) -> Transcript:
-        """All that is recognised so far, whole or not; it says which stretches are missing for good."""
+        """All that there is so far, as a person corrected it; it says which stretches are missing for good."""
         with self.changed:
             if not job.takes:
                 raise UsageError("jobs.unknown", job=job.id)
@@ -279,8 +313,10 @@ class Board:
             main = next((text.engine for text in shown if text.engine.name == engines.most_common(1)[0][0]), None)
             engine = main or job.engine or _NOBODY
             source = Source(job.name, job.duration_ms, job.sha256)
+            segments = tuple(line.segment for line in job.manuscript.lines)
+            corrections = corrections_of(text.heard for text in shown)
         said = tuple(say(note.key, options.notes_language, **note.parameters) for note in notes)
-        return assemble(replace(source, notes=said), engine, [text.heard for text in shown], options.script)
+        return Transcript(replace(source, notes=said), engine, segments, corrections)
 
     def is_over(self, job: Job) -> bool:
         with self.changed:

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from jiyao.audio import Note
+from jiyao.editing import Line
 from jiyao.errors import JiyaoError
 from jiyao.recognition import EngineInfo
 from jiyao.timeline import Span
@@ -116,6 +117,43 @@ class Removed:
     """The job is gone, its audio and text wiped; earlier events of it read `Removed` too."""
 
 
+@dataclass(frozen=True)
+class Listened:
+    """The recording is read: its length, parts and clips are known, and it can be heard."""
+
+
+@dataclass(frozen=True)
+class LinesChanged:
+    """The text as it is shown: ids of lines that are gone, lines that are new or different. Whatever was the cause."""
+
+    removed: tuple[str, ...]
+    put: tuple[Line, ...]
+    can_undo: bool
+    can_redo: bool
+
+
+@dataclass(frozen=True)
+class Announced:
+    """What a door wants everybody who listens to know, in order with the rest."""
+
+    topic: str
+    body: Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class Wiped:
+    """What a wipe did: jobs and buffers that are gone, resident memory of this process before and after.
+
+    `worker_ended`: its memory is the system's again; not where it works for another job.
+    """
+
+    jobs: int
+    buffer_bytes: int
+    resident_before: int
+    resident_after: int
+    worker_ended: bool
+
+
 Change = (
     StateChanged
     | Advanced
@@ -128,6 +166,10 @@ Change = (
     | WorkerRestarted
     | Queued
     | Removed
+    | Listened
+    | LinesChanged
+    | Announced
+    | Wiped
 )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from jiyao.audio import Note
+from jiyao.editing import Manuscript
 from jiyao.errors import JiyaoError
 from jiyao.jobs.events import Advanced, State
 from jiyao.memory import SharedBytes, SharedPcm
@@ -58,6 +59,9 @@ class Job:
     clips: tuple[Span, ...] = ()
     texts: dict[int, list[Text]] = field(default_factory=dict)  # clip -> oldest first; the last is shown
     makings: dict[int, Making] = field(default_factory=dict)  # version -> what made it, where it is kept
+    manuscript: Manuscript = field(
+        default_factory=Manuscript
+    )  # the texts that are shown, and what a person made of them
     skipped: set[int] = field(default_factory=set)
     notes: list[Note] = field(default_factory=list)
     progress: Advanced = Advanced(0, None)
@@ -83,13 +87,15 @@ class Job:
 
 @dataclass(frozen=True)
 class ClipView:
-    """A clip and its text as shown. `versions`: takes that heard it, oldest first; `skipped`: it has no new text."""
+    """A clip and its text as it was heard. `versions`: takes that heard it, in their order; `shown`: which of them is;
+    `skipped`: it has no new text."""
 
     index: int
     span: Span
     part: int
     segments: tuple[Segment, ...] = ()
     versions: tuple[int, ...] = ()
+    shown: int | None = None
     skipped: bool = False
 
 
@@ -110,6 +116,9 @@ class JobView:
     clips: tuple[ClipView, ...]
     notes: tuple[Note, ...]
     place: int | None
+    has_audio: bool
+    can_undo: bool
+    can_redo: bool
 
     @property
     def segments(self) -> tuple[Segment, ...]:

@@ -5,17 +5,18 @@ In:  a Vault or None (keeping is off). What cannot be kept is said once; the tex
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from jiyao.audio import Note
+from jiyao.editing import Line, Patch
 from jiyao.errors import VaultError
 from jiyao.jobs.board import Board
 from jiyao.jobs.job import Job, Take
 from jiyao.recognition import EngineInfo
 from jiyao.timeline import Span
 from jiyao.transcript import Heard, Source
-from jiyao.vault import ClipResult, Making, PartProgress, Vault, making_of
+from jiyao.vault import ClipResult, Making, PartProgress, Vault, edit_of, edited, making_of
 
 
 @dataclass
@@ -66,6 +67,27 @@ class Keeper:
             self._begin(making, again=True)
             self.keep(clip, heard)
             self._replace([clip])
+
+    def keep_edit(self, patch: Patch) -> None:
+        """What a person wrote. Held: edits are kept in their order."""
+        if self.vault is None or not self.job.makings or not patch.clips:
+            return
+        made, clips = self.job.manuscript, self.job.clips
+        try:
+            self.vault.add_edit(self.job.sha256, edit_of({clips[clip]: made.state(clip) for clip in patch.clips}))
+        except VaultError as error:
+            self._trouble(error)
+
+    def edits(self) -> Mapping[int, Sequence[Line]]:
+        """What a person wrote into this recording before, by clip."""
+        if self.vault is None or self._making is None:
+            return {}
+        try:
+            kept = edited(self.vault.edits(self.job.sha256))
+        except VaultError as error:
+            self._trouble(error)
+            return {}
+        return {clip: kept[span] for clip, span in enumerate(self.job.clips) if span in kept}
 
     def finish(self) -> None:
         """The take is done: where it heard something again, that is the text now."""

@@ -46,7 +46,8 @@ class _Take:
 
 class Runner:
     def __init__(self, board: Board, crew: Crew, ledger: Ledger, vault: Vault | None, idle_s: float | None) -> None:
-        self._board, self._crew, self._ledger, self._vault = board, crew, ledger, vault
+        self._board, self._crew, self._ledger = board, crew, ledger
+        self.vault = vault  # of takes that begin from now on
         self._idle_s = idle_s
         self._closing = False
         self._let_go = False
@@ -128,8 +129,10 @@ class Runner:
         engine = self._crew.ready(job, take)
         if job.pcm is None:
             self._listen(job, take)
-        keeper = Keeper(self._vault, self._board, job, take)
+        keeper = Keeper(self.vault, self._board, job, take)
         self._take_over(job, take, keeper.begin(engine, self._crew.worker.aligner))
+        if take.version == 0:
+            self._board.restore(job, keeper.edits())
         done = job.done_in(take)
         clips = job.clips_of(take)
         todo = [clip for clip in clips if clip not in done]
@@ -205,7 +208,9 @@ class Runner:
                 clip = group[index]
                 heard = corrected(job.clips[clip], recognition, take.options)
                 work.keeper.keep(clip, heard)
-                self._board.hear(job, clip, take, heard)
+                patch = self._board.hear(job, clip, take, heard)
+                if take.version > 0:
+                    work.keeper.keep_edit(patch)
                 work.ladder.heard(clip)
                 work.todo.remove(clip)
                 pace.settled(job.share_ms(clip))

@@ -21,6 +21,7 @@ A vault may be shared by threads (one connection under one lock) and by processe
 
 from __future__ import annotations
 
+from jiyao.vault.edits import edit_of, edited
 from jiyao.vault.keys import Key, Keyring, Passphrase
 from jiyao.vault.records import Begun, ClipResult, Clips, Deleted, Kept, Making, PartProgress, PartState, making_of
 from jiyao.vault.rescue import Erased, Rescued, erase, rescue
@@ -42,6 +43,8 @@ __all__ = [
     "Passphrase",
     "Rescued",
     "Vault",
+    "edit_of",
+    "edited",
     "erase",
     "exists",
     "making_of",

@@ -16,9 +16,10 @@ from jiyao.messages import Language, say
 from jiyao.recognition import EngineInfo
 from jiyao.text import Script
 from jiyao.timeline import Span
-from jiyao.transcript import Heard, Source, Transcript, assemble
+from jiyao.transcript import Heard, Source, Transcript, corrections_of
 from jiyao.vault import keys, records
 from jiyao.vault.cipher import NOBODY, Cipher, Damaged, Json
+from jiyao.vault.edits import segments_after
 from jiyao.vault.keys import Header, Key
 from jiyao.vault.records import Begun, ClipResult, Clips, Deleted, Kept, Making, PartProgress
 from jiyao.vault.store import FILE_NAME, Store, current_version, exists, translated
@@ -232,7 +233,7 @@ class Vault:
             return self._makings(self._tag(sha256))
 
     def transcript(self, sha256: str, script: Script = "simplified", language: Language = "en") -> Transcript:
-        """The text as it stands, half-done or not, edits not applied; its notes (in `language`) say what is lost.
+        """The text as a person left it, half-done or not; its notes (in `language`) say what is lost.
 
         Raises VaultError for a recording that is not here.
         """
@@ -240,6 +241,7 @@ class Vault:
             tag = self._tag(sha256)
             self._require(tag)
             kept, clips, makings = self._kept(tag), self._clips(tag), self._makings(tag)
+        edits = self.edits(sha256)
         source = kept.source if kept else Source("", 0, sha256)
         shown = clips.shown()
         notes = [say("vault.note_damaged", language, count=clips.damaged)] if clips.damaged else []
@@ -248,9 +250,9 @@ class Vault:
         if len(engines) > 1:
             notes.append(say("vault.note_engines", language, engines=", ".join(engines)))
         engine = made[-1].engine if made else EngineInfo("", "", "", "", "")
-        return assemble(
-            replace(source, notes=(*source.notes, *notes)), engine, (result.heard for result in shown), script
-        )
+        heard = [result.heard for result in shown]
+        source = replace(source, notes=(*source.notes, *notes))
+        return Transcript(source, engine, segments_after(edits, heard, script), corrections_of(heard))
 
     def parts(self, sha256: str) -> tuple[PartProgress, ...]:
         return records.parts_from_json(self._read(_PARTS, self._tag(sha256)) or [])

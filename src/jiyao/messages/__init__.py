@@ -1,4 +1,8 @@
-"""Every sentence a person reads, in Chinese and English, from one table (messages.toml beside this file).
+"""Every sentence a person reads, in Chinese and English, from one table: the .toml files beside this one, together.
+
+    main    the command line, errors, exports          web      the server's answers, the Streamlit sidebar
+    desk    the desk: intake, queue, setup, dialogs     lines    the desk: transcript, find, review
+    player  the desk: player, waveform, recorder
 
 A key that is missing in the table raises KeyError: `tests/test_messages.py` finds it before a user does.
 """
@@ -24,8 +28,14 @@ Language = Literal["zh", "en"]
 @cache
 def table() -> Mapping[str, Mapping[str, str]]:
     """key -> {"zh": sentence, "en": sentence}; `{name}` marks stand for parameters."""
-    raw = tomllib.loads(resources.files("jiyao").joinpath("messages.toml").read_text(encoding="utf-8"))
-    return {f"{group}.{key}": sentences for group, entries in raw.items() for key, sentences in entries.items()}
+    found: dict[str, Mapping[str, str]] = {}
+    for file in sorted(resources.files(__name__).iterdir(), key=lambda file: file.name):
+        if file.name.endswith(".toml"):
+            raw = tomllib.loads(file.read_text(encoding="utf-8"))
+            found |= {
+                f"{group}.{key}": sentences for group, entries in raw.items() for key, sentences in entries.items()
+            }
+    return found
 
 
 def say(key: str, language: Language, /, **parameters: object) -> str:
