@@ -36,10 +36,10 @@ STATIONS = (
     "pipeline",
 )
 RUNNING = ("seal", "memory", "worker", "vault", "jobs")
-DOORS = ("console", "opening", "results", "kept", "cli")
+DOORS = ("api", "web", "console", "opening", "results", "kept", "cli")
 ROOMS = (*GROUND, *STATIONS, *RUNNING, *DOORS)
 ORDER = (*ROOMS, "__main__")
-KNOWS_ENGINES = ("worker", "jobs", "console", "opening", "cli")  # which there are, and why one was chosen
+KNOWS_ENGINES = ("worker", "jobs", "api", "console", "opening", "cli")  # which there are, and why one was chosen
 OPENS_ENGINES = ("worker",)
 
 MAX_LINES = 400
@@ -54,6 +54,7 @@ HEAVY = (
     "sherpa_onnx",
     "docx",
     "opencc",
+    "streamlit",
 )
 
 Sources = Mapping[str, str]  # dotted module name -> text; a package by its own name

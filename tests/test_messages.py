@@ -1,4 +1,4 @@
-"""messages.toml: both languages, the same marks, every key that code uses, and no other.
+"""The table of messages: both languages, the same marks, every key that code uses, and no other.
 
 The code is read, not run: an error that nobody has raised yet must have its sentences too.
 """
@@ -56,6 +56,32 @@ def uses_in(sources: Mapping[str, str]) -> Uses:
     return uses
 
 
+# in the page's scripts a key is a plain string, or a template that begins with one: `desk.state_${state}`
+_SCRIPT_KEY = re.compile(r"""(["'])([a-z]+\.[a-z0-9_]+)\1""")
+_SCRIPT_FAMILY = re.compile(r"`([a-z]+\.[a-z0-9_]*)\$\{[^`}]*\}([a-z0-9_]*)`")
+_SCRIPT_CALL = re.compile(r"""\bsay\(\s*(["'])([a-z]+\.[a-z0-9_]+)\1\s*(?:\)|,\s*\{([^{}]*)\}\s*\))""")
+
+
+def uses_in_scripts(scripts: Mapping[str, str], groups: frozenset[str]) -> Uses:
+    """Every key of these groups in the page's scripts {name: text}, with its parameters where they can be seen."""
+    uses = Uses()
+    for name, text in scripts.items():
+        keys = {match[2] for match in _SCRIPT_KEY.finditer(text) if match[2].partition(".")[0] in groups}
+        keys = {key for key in keys if not key.endswith((".js", ".css"))}
+        uses.literals |= keys
+        seen = set()
+        for match in _SCRIPT_CALL.finditer(text):
+            given = re.findall(r"(?:^|,)\s*(\w+)", match[3] or "")
+            seen.add(match[2])
+            line = text.count("\n", 0, match.start()) + 1
+            uses.said.append(Use(match[2], f"{name}:{line}", False, frozenset(given)))
+        uses.said += [Use(key, name, False, None) for key in sorted(keys - seen)]
+        uses.families += [
+            re.compile(re.escape(match[1]) + ANYTHING + re.escape(match[2])) for match in _SCRIPT_FAMILY.finditer(text)
+        ]
+    return uses
+
+
 def _says(call: ast.Call) -> bool:
     function = call.func
     name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
@@ -110,6 +136,10 @@ def kinds_of_error() -> Iterator[type[JiyaoError]]:
 
 def sources() -> dict[str, str]:
     return {str(p.relative_to(SOURCE)): p.read_text(encoding="utf-8") for p in sorted(SOURCE.rglob("*.py"))}
+
+
+def scripts() -> dict[str, str]:
+    return {path.name: path.read_text(encoding="utf-8") for path in sorted((SOURCE / "web" / "static").glob("*.js"))}
 
 
 def marks(sentence: str) -> set[str]:
@@ -187,6 +217,9 @@ def test_chinese_is_chinese_and_english_is_not() -> None:
 def test_every_key_in_the_code_exists_and_every_key_is_used() -> None:
     uses = uses_in(sources())
     assert len(uses.said) > 50 and len(uses.families) >= 4
+    page = uses_in_scripts(scripts(), frozenset(key.partition(".")[0] for key in table()))
+    assert len(page.said) > 100
+    uses = Uses(uses.said + page.said, uses.families + page.families, uses.literals | page.literals)
     assert unknown(uses, table()) == []
     assert unused(uses, table()) == []
     assert unfilled(uses, table()) == []
@@ -223,6 +256,21 @@ COLUMNS = ("a.spare", "a.column", "a.toml")
     ]
     assert unused(uses, known) == ["a.unused"]
     assert set(unfilled(uses, known)) == {"x.py:3: a.there {name}", "x.py:5: a.bare {name}", "x.py:7: a.note {name}"}
+
+
+def test_a_slip_in_a_script_would_be_found() -> None:
+    script = """
+    import { say } from "./say.js";
+    title.textContent = say("desk.there", { name, count: 3 });
+    hint.textContent = say("desk.empty");
+    say(`desk.state_${job.state}`); const KEYS = ["desk.later", "other.thing", "desk.js"];
+    """
+    uses = uses_in_scripts({"x.js": script}, frozenset({"desk"}))
+    both = dict.fromkeys(("zh", "en"), "{name}")
+    known = {"desk.there": both, "desk.empty": both, "desk.later": both, "desk.old": both}
+    assert unknown(uses, known) == [f"no key like desk\\.state_{ANYTHING}"]
+    assert unused(uses, known) == ["desk.old"]
+    assert set(unfilled(uses, known)) == {"x.js:4: desk.empty {name}"}
 
 
 # saying
