@@ -19,6 +19,7 @@ from jiyao.jobs.events import (
     Advanced,
     ClipHeard,
     ClipSkipped,
+    EngineLoading,
     EngineReady,
     EngineTrouble,
     Feed,
@@ -258,6 +259,14 @@ class Board:
             # how much memory it takes differs from start to start
             if engine_before is None or replace(engine_before, memory_bytes=None) != replace(engine, memory_bytes=None):
                 self.feed.add(job.id, EngineReady(engine, rejected))
+
+    def loading(self, on: bool) -> None:
+        with self.changed:
+            self.feed.add("", EngineLoading(on))
+
+    def loaded(self, engine: EngineInfo, rejected: tuple[tuple[str, str], ...]) -> None:
+        with self.changed:
+            self.feed.add("", EngineReady(engine, rejected))
 
     def trouble(self, job: Job, error: JiyaoError) -> None:
         with self.changed:

@@ -5,7 +5,8 @@ In:  what a take wants. Out: a started Worker. The runner's thread uses it; `kil
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 from jiyao.audio import Note
@@ -45,6 +46,7 @@ class Crew:
         self._rejected: tuple[tuple[str, str], ...] = ()
         self._failed: dict[str, str] = {}
         self._attempts = Attempts()  # of workers that are gone
+        self.loading = False  # a worker is being started
 
     @property
     def enforcement(self) -> Enforcement | None:
@@ -66,6 +68,35 @@ class Crew:
         if self._worker is None:
             raise WorkerLost("killed")
         return self._worker
+
+    @property
+    def engine(self) -> EngineInfo | None:
+        """What is loaded. Held."""
+        return self._worker.info if self._worker is not None and self._worker.alive else None
+
+    def warm(self, engine: EngineChoice) -> None:
+        """Load it before it is needed; what goes wrong is told when it is needed and goes wrong again."""
+        worker = self._open_worker(replace(self._settings, engine=engine), None)
+        with self._board.changed:
+            self._worker = worker
+        try:
+            with self._told():
+                info = worker.start()
+        except (WorkerLost, JiyaoError):
+            self.release()
+            return
+        self._wanted = engine
+        self._board.loaded(info, worker.rejected)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        self.loading = True
+        self._board.loading(True)
+        try:
+            yield
+        finally:
+            self.loading = False
+            self._board.loading(False)
 
     def kill(self) -> None:
         """Whoever waits for the worker gets WorkerLost. Held."""
@@ -130,7 +161,8 @@ class Crew:
                 worker = self._open_worker(self._settings_for(take), name)
                 self._publish(job, worker)
                 try:
-                    worker.start()
+                    with self._told():
+                        worker.start()
                 except WorkerLost as lost:
                     losses.append(lost)
                     self._given_up_if_cancelled(job)

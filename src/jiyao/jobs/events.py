@@ -85,10 +85,18 @@ class Noticed:
 
 @dataclass(frozen=True)
 class EngineReady:
-    """The engine that runs from now on, and why each better one does not: (name, key of messages.toml)."""
+    """The engine that runs from now on (of no job: that is loaded and waits), and why each better one does not: (name,
+    key of a message)."""
 
     engine: EngineInfo
     rejected: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class EngineLoading:
+    """An engine is being loaded, or no longer: seconds, up to a minute from a slow disk."""
+
+    on: bool
 
 
 @dataclass(frozen=True)
@@ -161,6 +169,7 @@ Change = (
     | ClipSkipped
     | TakenOver
     | Noticed
+    | EngineLoading
     | EngineReady
     | EngineTrouble
     | WorkerRestarted

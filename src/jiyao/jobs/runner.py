@@ -23,6 +23,7 @@ from jiyao.jobs.scrubbing import scrub
 from jiyao.memory import Ledger
 from jiyao.pipeline import Progress, corrected
 from jiyao.segmentation import inside
+from jiyao.settings import EngineChoice
 from jiyao.timeline import Span
 from jiyao.transcript import Heard
 from jiyao.vault import Vault
@@ -51,6 +52,7 @@ class Runner:
         self._idle_s = idle_s
         self._closing = False
         self._let_go = False
+        self._warm: EngineChoice | None = None
         self._thread = threading.Thread(target=self._loop, name="jobs", daemon=True)
         self._thread.start()
 
@@ -59,6 +61,7 @@ class Runner:
         with self._board.changed:
             self._closing = True
             self.stop_running()
+            self._crew.kill()
             self._board.changed.notify_all()
         self._thread.join()
 
@@ -71,10 +74,17 @@ class Runner:
         self._crew.kill()
         return True
 
+    def warm(self, engine: EngineChoice) -> None:
+        """Load this engine as soon as nothing else is to be done, unless a worker is there already."""
+        with self._board.changed:
+            if not self._crew.has_worker and not self._board.running:
+                self._warm = engine
+                self._board.changed.notify_all()
+
     def let_go(self) -> bool:
         """End an idle worker now, wait until it is gone; False where it works for another job."""
         with self._board.changed:
-            self._let_go = True
+            self._let_go, self._warm = True, None
             self._board.changed.notify_all()
             self._board.changed.wait_for(lambda: self._board.running or self._closing or not self._let_go)
             self._let_go = False
@@ -85,8 +95,11 @@ class Runner:
     def _loop(self) -> None:
         while not self._closing:
             job = self._next()
+            engine, self._warm = self._warm, None
             if job is not None:
                 self._run(job)
+            elif engine is not None and not self._closing:
+                self._crew.warm(engine)
             elif not self._closing:
                 self._crew.release()  # nothing to do for so long
                 scrub()  # this thread's part of the heap
@@ -96,14 +109,14 @@ class Runner:
         self._crew.release()
 
     def _next(self) -> Job | None:
-        """The next job; None when the worker has been idle for too long, or on closing."""
+        """The next job; None when the worker has been idle for too long, an engine is to be loaded, or on closing."""
         since = time.monotonic()
         with self._board.changed:
             while not self._closing:
                 job = self._board.next()
                 if job is not None:
                     return job
-                if self._let_go or (self._crew.has_worker and self._is_past(since)):
+                if self._warm is not None or self._let_go or (self._crew.has_worker and self._is_past(since)):
                     return None
                 left = self._idle_s - (time.monotonic() - since) if self._crew.has_worker and self._idle_s else None
                 self._board.changed.wait(left)
