@@ -54,7 +54,6 @@ HEAVY = (
     "sherpa_onnx",
     "docx",
     "opencc",
-    "streamlit",
 )
 
 Sources = Mapping[str, str]  # dotted module name -> text; a package by its own name
@@ -346,6 +345,11 @@ def test_importing_everything_does_nothing() -> None:
     seen = import_all("jiyao", SOURCE.parent)
     assert set(seen["names"]) == set(sources())
     assert seen["happened"] == seen["heavy"] == []
+
+
+def test_the_command_line_does_not_wait_for_the_pages_libraries() -> None:
+    code = "import sys, jiyao.cli; sys.exit(bool({'streamlit', 'uvicorn', 'starlette', 'pandas'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,9 @@ def uses_in_scripts(scripts: Mapping[str, str], groups: frozenset[str]) -> Uses:
             uses.said.append(Use(match[2], f"{name}:{line}", False, frozenset(given)))
         uses.said += [Use(key, name, False, None) for key in sorted(keys - seen)]
         uses.families += [
-            re.compile(re.escape(match[1]) + ANYTHING + re.escape(match[2])) for match in _SCRIPT_FAMILY.finditer(text)
+            re.compile(re.escape(match[1]) + ANYTHING + re.escape(match[2]))
+            for match in _SCRIPT_FAMILY.finditer(text)
+            if match[1].partition(".")[0] in groups
         ]
     return uses
 
@@ -292,7 +294,7 @@ def test_an_error_says_what_happened_and_what_to_do() -> None:
     error = EngineError("engine.load", name="whisper-base", reason="no memory")
     assert "no memory" in error.message("zh") and "whisper-base" in error.remedy("zh")
     assert str(error) == f"{error.message('en')} {error.remedy('en')}"
-    assert isinstance(error, JiyaoError) and UsageError("cli.no_web").exit_code == 2
+    assert isinstance(error, JiyaoError) and UsageError("cli.not_yet", option="x").exit_code == 2
 
 
 # the computer's language

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import Annotated, Literal, get_args
 
 import typer
 
@@ -155,11 +155,17 @@ def transcribe(
 
 @app.command()
 def web(
-    port: Annotated[int, typer.Option(help="Port on this computer.")] = 8501,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on this computer; 0: any free one.")] = 8501,
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Do not open a browser.")] = False,
+    host: Annotated[str, typer.Option(help="127.0.0.1; another one in jiyao's container only.")] = "127.0.0.1",
+    plain: Annotated[bool, typer.Option("--plain", help="The desk alone, without Streamlit round it.")] = False,
 ) -> None:
-    """Open the web page (not in this version yet)."""
-    raise UsageError("cli.no_web")
+    """Open the web page, for this computer only."""
+    from jiyao.web.app import serve  # Streamlit takes its time, and only the page needs it
+
+    shell: Literal["plain", "streamlit"] = "plain" if plain else "streamlit"
+    code = serve(settings.load(), port=port, host=host, open_browser=not no_browser, shell=shell)
+    raise typer.Exit(code)
 
 
 @app.command("seal")

@@ -74,10 +74,10 @@ class Runner:
         self._crew.kill()
         return True
 
-    def warm(self, engine: EngineChoice) -> None:
-        """Load this engine as soon as nothing else is to be done, unless a worker is there already."""
+    def warm(self, engine: EngineChoice, anew: bool) -> None:
+        """Load this engine as soon as nothing else is to be done; where a worker is there already: only if `anew`."""
         with self._board.changed:
-            if not self._crew.has_worker and not self._board.running:
+            if (anew or not self._crew.has_worker) and not self._board.running:
                 self._warm = engine
                 self._board.changed.notify_all()
 
@@ -99,6 +99,7 @@ class Runner:
             if job is not None:
                 self._run(job)
             elif engine is not None and not self._closing:
+                self._crew.release()
                 self._crew.warm(engine)
             elif not self._closing:
                 self._crew.release()  # nothing to do for so long

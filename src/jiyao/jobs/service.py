@@ -202,9 +202,10 @@ class Jobs:
         """Whether an engine is being loaded."""
         return self._crew.loading
 
-    def warm(self, engine: EngineChoice | None = None) -> None:
-        """Load the engine now, so that the first recording need not wait for it. Nothing where one is loaded."""
-        self._runner.warm(engine or self._settings.engine)
+    def warm(self, engine: EngineChoice | None = None, *, anew: bool = False) -> None:
+        """Load the engine now, so that the first recording need not wait for it; where one waits already, only if
+        `anew` (a better one is there now). Nothing while a job runs."""
+        self._runner.warm(engine or self._settings.engine, anew)
 
     def sealed(self) -> tuple[Enforcement | None, Attempts]:
         """What binds the worker (None: there is none now), and what the seal refused so far, this process included."""

@@ -1,0 +1,113 @@
+"""Keeping texts: the vault, opened when a person wants it, by the system's key store or by a passphrase.
+
+In:  a folder, the jobs. Out: texts that are kept from now on, and those that are kept already.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from importlib import import_module
+from pathlib import Path
+
+from jiyao import seal, vault
+from jiyao.api import wire
+from jiyao.errors import VaultError
+from jiyao.glossary import Glossary
+from jiyao.jobs import Jobs
+from jiyao.vault import Kept, Keyring, Passphrase, Vault
+
+_STORE_IS_NO_USE = ("vault.no_keyring", "vault.keyring_refused")
+_TERMS = "desk"  # the name of the one set of terms that the page has
+
+
+def preload() -> None:
+    """To be called before the process is sealed. keyring's part for macOS, imported everywhere, looks for its library
+    by starting programs that write files: under the seal that is refused, and counted as if it were something."""
+    with contextlib.suppress(Exception):  # whatever is wrong with it will be told when it is wanted
+        import_module("keyring.backends.macOS")
+
+
+class Keep:
+    """Any thread may call anything. An opened vault stays open until `close`: jobs may still write to it."""
+
+    def __init__(self, home: Path, jobs: Jobs) -> None:
+        self._folder = home / "vault"
+        self._jobs = jobs
+        self._lock = threading.Lock()
+        self._vault: Vault | None = None
+        self._on = False
+
+    def state(self) -> wire.Json:
+        return {
+            "on": self._on,
+            "available": True,
+            "exists": vault.exists(self._folder),
+            "open": self._vault is not None,
+        }
+
+    def switch(self, on: bool, passphrase: str | None) -> wire.Json:
+        """Keep what begins from now on, or no longer. Where a passphrase is needed first, the answer says so, and
+        whether it would be a new one. Raises VaultError."""
+        with self._lock:
+            if not on:
+                self._on = False
+                self._jobs.keep(None)
+                return {"on": False}
+            try:
+                opened = self._opened(passphrase)
+            except VaultError as error:
+                new = error.key in _STORE_IS_NO_USE and not vault.exists(self._folder)
+                if passphrase is not None or not (new or error.key == "vault.needs_passphrase"):
+                    raise
+                return {"on": False, "needs_passphrase": True, "new": new}
+            self._jobs.keep(opened)
+            self._on = True
+            return {"on": True}
+
+    def _opened(self, passphrase: str | None, create: bool = True) -> Vault:
+        """Held."""
+        if self._vault is None:
+            with contextlib.suppress(RuntimeError):  # this process is not sealed: nothing forbids it
+                seal.allow(self._folder)
+            key = Keyring() if passphrase is None else Passphrase(passphrase)
+            self._vault = Vault.open(self._folder, key, create=create)
+        return self._vault
+
+    # what is kept
+
+    def recordings(self) -> list[wire.Json]:
+        """Nothing where there is no vault. Raises VaultError where it cannot be opened without a passphrase."""
+        if not vault.exists(self._folder):
+            return []
+        return [_told(kept) for kept in self.vault().recordings()]
+
+    def vault(self) -> Vault:
+        """Raises VaultError: absent, needs a passphrase, …"""
+        with self._lock:
+            return self._opened(None, create=False)
+
+    def terms(self) -> Glossary | None:
+        """Of the page, as they were kept; None: there are none, or nothing is kept."""
+        return self._vault.terms().get(_TERMS) if self._on and self._vault is not None else None
+
+    def keep_terms(self, terms: Glossary) -> None:
+        if self._on and self._vault is not None:
+            self._vault.keep_terms(_TERMS, terms)
+
+    def close(self) -> None:
+        with self._lock:
+            if self._vault is not None:
+                self._vault.close()
+            self._vault, self._on = None, False
+
+
+def _told(kept: Kept) -> wire.Json:
+    return {
+        "id": kept.source.sha256,
+        "name": kept.source.name,
+        "duration_ms": kept.source.duration_ms,
+        "clips": kept.clips,
+        "changed_at": kept.created_s * 1000,
+        "damaged": kept.damaged,
+    }

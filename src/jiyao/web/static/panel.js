@@ -1,0 +1,142 @@
+// The side panel of /desk/: what Streamlit's sidebar carries there. In: the store's settings. Out: PUT /api/settings, wipe.
+
+import { el, put, View } from "./dom.js";
+import { bytes } from "./format.js";
+import { deviceWords, request } from "./head.js";
+import { icon } from "./icons.js";
+import { openKept, switchKeep } from "./keep.js";
+import { language, say } from "./say.js";
+import { openSetup } from "./setup.js";
+import { store } from "./store.js";
+import { askWipe } from "./wipe.js";
+
+const ENGINES = ["auto", "qwen-torch", "qwen-cpu", "whisper-base"];
+const SCRIPTS = ["simplified", "traditional", "original"];
+// what the recognisers can be told; the first ones are what our meetings are in
+const LANGUAGES = "zh yue en ja ko fr de es pt it ru ar th vi id ms fil hi tr nl sv da fi pl cs hu ro el fa mk".split(" ");
+const TYPED_MS = 700;
+
+class Panel extends View {
+  connected() {
+    this.on(store, "settings state setup online", () => this.show());
+  }
+
+  build() {
+    this.fields = {};
+    this.replaceChildren(this.words(), this.engine(), this.keep(), this.sound(), this.wipe());
+    this.show();
+  }
+
+  section(title, ...children) {
+    return el("section.jy-panel-part", null, el("h2", null, title), ...children);
+  }
+
+  select(name, label, options) {
+    const id = `jy-set-${name}`;
+    const field = el("select.jy-input", { id }, options.map(([value, text]) => el("option", { value }, text)));
+    field.addEventListener("change", () => this.set({ [name]: field.value }));
+    this.fields[name] = field;
+    return el("div.jy-field", null, el("label", { for: id }, label), field);
+  }
+
+  words() {
+    const names = new Intl.DisplayNames([language() === "zh" ? "zh-CN" : "en"], { type: "language" });
+    const languages = [["auto", say("desk.language_auto")], ...LANGUAGES.map((code) => [code, names.of(code)])];
+    return this.section(say("desk.panel_words"),
+      this.select("language", say("desk.language"), languages),
+      this.select("script", say("desk.script"), SCRIPTS.map((script) => [script, say(`desk.script_${script}`)])),
+      this.terms());
+  }
+
+  terms() {
+    this.box = el("textarea.jy-input", { id: "jy-terms", rows: 5, spellcheck: "false", placeholder: say("desk.terms_example"), "aria-describedby": "jy-terms-help jy-terms-state" });
+    this.termsState = el("p.jy-small", { id: "jy-terms-state", "aria-live": "polite" });
+    let timer = 0;
+    const send = () => {
+      clearTimeout(timer);
+      if (this.box.value !== store.state.settings.terms) this.set({ terms: this.box.value });
+    };
+    this.box.addEventListener("input", () => {
+      clearTimeout(timer);
+      timer = setTimeout(send, TYPED_MS);
+    });
+    this.box.addEventListener("change", send);
+    return el("div.jy-field", null, el("label", { for: "jy-terms" }, say("desk.terms")), this.box,
+      el("p.jy-muted.jy-small", { id: "jy-terms-help" }, say("desk.terms_help")), this.termsState);
+  }
+
+  engine() {
+    this.facts = el("dl.jy-facts");
+    this.rejected = el("ul.jy-rejected.jy-small");
+    this.rejectedBox = el("details", null, el("summary", null, say("desk.rejected")), this.rejected);
+    return this.section(say("desk.panel_model"), this.facts,
+      this.select("engine", say("desk.engine"), ENGINES.map((name) => [name, say(`desk.engine_${name.replace("-", "_")}`)])),
+      this.rejectedBox,
+      el("button.jy-button", { type: "button", onclick: () => openSetup() }, say("desk.models")));
+  }
+
+  keep() {
+    this.keepSwitch = el("input", { type: "checkbox", role: "switch", "aria-describedby": "jy-keep-help" });
+    this.keepSwitch.addEventListener("change", async () => {
+      await switchKeep(this.keepSwitch.checked);
+      this.show();
+    });
+    this.keepHelp = el("p.jy-muted.jy-small", { id: "jy-keep-help" });
+    this.keptButton = el("button.jy-button", { type: "button", onclick: () => openKept() }, say("desk.kept_open"));
+    return this.section(say("desk.panel_keep"), el("label.jy-switch", null, say("desk.keep"), this.keepSwitch), this.keepHelp, this.keptButton);
+  }
+
+  sound() {
+    return this.section(say("desk.panel_sound"),
+      el("label.jy-switch", null, say("desk.denoise"), el("input", { type: "checkbox", role: "switch", disabled: true, "aria-describedby": "jy-denoise-help" })),
+      el("p.jy-muted.jy-small", { id: "jy-denoise-help" }, say("desk.denoise_later")));
+  }
+
+  wipe() {
+    return el("section.jy-panel-part.jy-panel-wipe", null,
+      el("button.jy-button.danger", { type: "button", title: say("desk.wipe_short"), onclick: () => askWipe() }, say("desk.wipe")));
+  }
+
+  async set(changes) {
+    const settings = await request("PUT", "/api/settings", changes);
+    if (settings) store.state.settings = settings;
+    this.show();
+  }
+
+  show() {
+    const { state } = store;
+    if (!state || !this.box) return;
+    const { settings, engine, keep, setup } = state;
+    for (const name of ["language", "script", "engine"]) if (this.fields[name].value !== settings[name]) this.fields[name].value = settings[name];
+    // what someone is typing is not replaced by what another tab typed
+    if (document.activeElement !== this.box && this.box.value !== settings.terms) this.box.value = settings.terms;
+    const wrong = settings.terms_error;
+    put(this.termsState, wrong ? wrong.message : settings.terms_count ? say("desk.terms_count", { count: settings.terms_count }) : "");
+    this.termsState.classList.toggle("jy-error", Boolean(wrong));
+    this.box.setAttribute("aria-invalid", String(Boolean(wrong)));
+    this.showFacts(engine, setup);
+    this.keepSwitch.checked = keep.on;
+    this.keepSwitch.disabled = !keep.available;
+    put(this.keepHelp, keep.available ? (keep.on ? say("desk.keep_on_why") : say("desk.keep_off_why")) : say("desk.keep_unavailable"));
+    this.keptButton.hidden = !(keep.on || keep.exists);
+    for (const field of this.querySelectorAll("select, textarea, .jy-button:not(.danger)")) field.disabled = !store.online;
+  }
+
+  showFacts(engine, setup) {
+    const facts = engine
+      ? [[say("desk.fact_engine"), engine.title], [say("desk.fact_model"), engine.model], [say("desk.fact_device"), deviceWords(engine)],
+        ...(engine.memory_bytes ? [[say("desk.fact_memory"), bytes(engine.memory_bytes)]] : [])]
+      : [];
+    const chosen = setup.chosen;
+    if (!engine && chosen?.engine) facts.push([say("desk.fact_next"), chosen.title ?? chosen.engine]);
+    if (chosen?.reason) facts.push([say("desk.fact_why"), chosen.reason]);
+    const signature = JSON.stringify([facts, setup.rejected]);
+    if (signature === this.factsDrawn && this.facts.childElementCount) return;
+    this.factsDrawn = signature;
+    this.facts.replaceChildren(...facts.flatMap(([name, value]) => [el("dt", null, name), el("dd", null, value)]));
+    this.rejectedBox.hidden = !setup.rejected.length;
+    this.rejected.replaceChildren(...setup.rejected.map(({ name, title, reason }) => el("li", null, el("strong", null, title ?? name), " ", reason)));
+  }
+}
+
+customElements.define("jiyao-panel", Panel);

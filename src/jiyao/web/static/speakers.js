@@ -1,0 +1,92 @@
+// Who said it. In: a line. Out: another speaker for it or its paragraph, or another name for the speaker everywhere.
+
+import { frame, openDialog } from "./dialog.js";
+import { el } from "./dom.js";
+import { clock } from "./format.js";
+import { icon } from "./icons.js";
+import { say } from "./say.js";
+import { store } from "./store.js";
+import { toast } from "./toast.js";
+
+const EXCERPTS = 3;
+
+/** Ask who said a line; `whole`: the paragraph is meant unless they say otherwise. */
+export function openSpeaker(host, id, whole) {
+  const { line, turn } = host.rows.row(id);
+  if (store.isReadOnly(host.job)) return toast(say("lines.read_only"));
+  const turns = host.rows.rows.filter((row) => row.turn === turn).map((row) => row.line);
+  const dialog = frame({
+    title: say("lines.speaker_title"),
+    // the name was clicked: the name is meant
+    body: line.speaker === null ? [assign(host, line, turns, whole)] : whole ? [rename(host, line), assign(host, line, turns, whole)] : [assign(host, line, turns, whole), rename(host, line)],
+  });
+  dialog.classList.add("jt-speaker-dialog");
+  dialog.querySelector(".jt-section").querySelector("[aria-pressed=true], input[type=text]").setAttribute("autofocus", "");
+  return openDialog(dialog);
+}
+
+function close(event) {
+  event.target.closest("dialog").close("done");
+}
+
+// this line, or its paragraph
+
+function assign(host, line, turns, whole) {
+  const all = el("input", { type: "checkbox", checked: whole });
+  const name = el("input.jy-input", { type: "text", maxlength: 60, autocomplete: "off", "aria-label": say("lines.speaker_new"), placeholder: say("lines.speaker_new") });
+  const give = async (event, speaker) => {
+    close(event);
+    const lines = (turns.length > 1 && all.checked ? turns : [line]).filter((one) => one.speaker !== speaker);
+    await host.change(lines.map((one) => ({ kind: "speaker", line: one.id, version: one.version, speaker })));
+  };
+  const choice = (speaker, text, colour) =>
+    el("button.jy-button.quiet.jt-choice-speaker", { type: "button", "aria-pressed": String(speaker === line.speaker), onclick: (event) => give(event, speaker) },
+      el(`i.jt-dot.jt-colour-${colour}`), text, speaker === line.speaker ? icon("check") : null);
+  const known = [...host.rows.speakers.keys()].map((speaker, index) => choice(speaker, speaker, (index % 8) + 1));
+  const form = el("form.jy-row", {
+    onsubmit: (event) => {
+      event.preventDefault();
+      if (name.value.trim()) give(event, name.value.trim());
+    },
+  }, name, el("button.jy-button", { type: "submit" }, say("lines.speaker_set")));
+  return el("section.jt-section", null,
+    el("h3", null, say("lines.speaker_whose")),
+    el("p.jy-muted.jt-quote", null, line.text),
+    turns.length > 1 ? el("label.jy-row", null, all, say("lines.speaker_turn", { count: turns.length })) : null,
+    el("div.jt-speakers", null, known, choice(null, say("lines.speaker_none"), 0)),
+    form);
+}
+
+// everywhere
+
+function rename(host, line) {
+  const { speaker } = line;
+  const name = el("input.jy-input", { type: "text", maxlength: 60, autocomplete: "off", value: speaker, onfocus: () => name.select(), "aria-label": say("lines.speaker_name") });
+  const form = el("form.jy-row", {
+    onsubmit: async (event) => {
+      event.preventDefault();
+      const wanted = name.value.trim();
+      if (!wanted || wanted === speaker) return;
+      close(event);
+      const merges = host.rows.speakers.has(wanted);
+      if (!(await host.change([{ kind: "rename", speaker, name: wanted }]))) return;
+      // two speakers became one: the only rename that renaming back does not undo
+      if (merges) toast(say("lines.speaker_joined", { name: wanted }), { undo: () => host.undo() });
+    },
+  }, name, el("button.jy-button.primary", { type: "submit" }, say("lines.speaker_rename")));
+  return el("section.jt-section", null,
+    el("h3", null, say("lines.speaker_everywhere", { name: speaker, count: host.rows.speakers.get(speaker) ?? 0 })),
+    form,
+    el("div.jt-excerpts", null, excerpts(host, speaker)));
+}
+
+/** A few long lines of a speaker: a voice is known by hearing it. */
+function excerpts(host, speaker) {
+  return host.lines
+    .filter((line) => line.speaker === speaker)
+    .sort((a, b) => b.end_ms - b.start_ms - (a.end_ms - a.start_ms))
+    .slice(0, EXCERPTS)
+    .map((line) =>
+      el("button.jy-button.quiet.jt-excerpt", { type: "button", "aria-label": say("lines.speaker_hear", { time: clock(line.start_ms) }), onclick: () => host.play(line.start_ms) },
+        icon("play"), el("span.jy-num", null, clock(line.start_ms)), el("span.jt-excerpt-text", null, line.text)));
+}

@@ -1,0 +1,50 @@
+// Short messages at the lower edge. In: a text, perhaps what undoes it. Out: a toast that goes by itself, read aloud.
+
+import { el } from "./dom.js";
+import { icon } from "./icons.js";
+import { say } from "./say.js";
+
+const STAYS_MS = 6000;
+let shelf;
+
+/** Where toasts appear: set once by the desk. It is a live region, so it must be there before the first toast. */
+export function toastShelf() {
+  shelf = el("div.jy-toasts", { role: "status", "aria-live": "polite" });
+  return shelf;
+}
+
+/** toast("已删除", {undo: f}) · toast("…", {bad: true}): errors stay until they are closed. Returns what takes it away. */
+export function toast(text, { undo = null, bad = false, remedy = "" } = {}) {
+  if (!shelf) return () => {};
+  const gone = () => item.remove();
+  const item = el(
+    bad ? "div.jy-toast.bad" : "div.jy-toast",
+    null,
+    icon(bad ? "warning" : "check"),
+    el("div.jy-toast-text", null, el("p", null, text), remedy ? el("p.jy-muted", null, remedy) : null),
+    undo &&
+      el("button.jy-button.quiet", { type: "button", onclick: () => (gone(), undo()) }, say("desk.undo")),
+    el("button.jy-icon-button", { type: "button", "aria-label": say("desk.close"), onclick: gone }, icon("close")),
+  );
+  shelf.append(item);
+  while (shelf.childElementCount > 3) shelf.firstElementChild.remove();
+  if (!bad) wait(item, gone);
+  return gone;
+}
+
+/** What an ApiError says, as a toast. */
+export function toastError(error) {
+  return toast(error.message, { bad: true, remedy: error.remedy ?? "" });
+}
+
+function wait(item, gone) {
+  let timer = setTimeout(gone, STAYS_MS);
+  // who reads it or is about to press undo gets the time for it
+  for (const name of ["pointerenter", "focusin"]) item.addEventListener(name, () => clearTimeout(timer));
+  for (const name of ["pointerleave", "focusout"]) {
+    item.addEventListener(name, () => {
+      clearTimeout(timer);
+      timer = setTimeout(gone, STAYS_MS);
+    });
+  }
+}
