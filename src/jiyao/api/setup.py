@@ -85,7 +85,7 @@ class Setup:
     @property
     def engine(self) -> str:
         """What `auto` means on this computer, as it was seen last; "" before that."""
-        return (self._found.get("choice") or {}).get("name", "")
+        return str((self._found.get("choice") or {}).get("name", ""))
 
     def fetch(self, model: str) -> None:
         """Begin to get a model. Raises WeightsError for an unknown one, UsageError where one is being fetched."""

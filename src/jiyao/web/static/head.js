@@ -131,13 +131,13 @@ export class Head extends View {
   advance(job) {
     if (!RUNNING.includes(job.state) || job.past) return;
     const { done_ms: done, total_ms: total, speed, left_ms: left } = job.progress;
-    const known = job.state === "recognizing" && total > 0 && done > 0; // before that the engine is still starting
+    const known = job.state === "recognizing" && total > 0 && done > 0; // before that nothing is measured
     const share = known ? Math.min(100, (done / total) * 100) : 0;
     this.track.classList.toggle("wandering", !known);
     this.bar.style.width = `${share}%`;
     if (known) this.track.setAttribute("aria-valuenow", Math.floor(share));
     else this.track.removeAttribute("aria-valuenow");
-    const parts = known ? [doneOf(done, total)] : [say(`desk.doing_${job.state}`)];
+    const parts = known ? [doneOf(done, total)] : [store.state.engine_loading ? say("desk.engine_starts") : say(`desk.doing_${job.state}`)];
     if (known && speed) parts.push(pace(speed));
     if (known) parts.push(left === null ? say("desk.left_unknown") : say("desk.left", { time: roughly(left) }));
     const text = parts.join(", ");

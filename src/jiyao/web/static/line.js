@@ -31,7 +31,7 @@ export function drawLine(element, row, locked) {
   if (locked) return;
   if (text.firstChild.data !== line.text) text.firstChild.data = line.text;
   setOrDrop(text, "lang", line.language);
-  setOrDrop(text, "title", why || (line.timing === "estimated" ? say("lines.estimated") : null));
+  setOrDrop(text, "title", [why, line.timing === "estimated" && say("lines.estimated")].filter(Boolean).join(" · "));
 }
 
 function setOrDrop(element, name, value) {

@@ -61,7 +61,7 @@ class JiyaoParts extends View {
     this.title_ = el("span");
     this.list = el("ol.jy-part-list");
     this.box ??= el("details.jy-parts", { ontoggle: () => this.#show() });
-    this.box.replaceChildren(el("summary", null, icon("chevron"), icon("scissors"), this.title_), this.list);
+    this.box.replaceChildren(el("summary", null, icon("chevron"), el("span", { "aria-hidden": "true" }, "✂"), this.title_), this.list);
     this.replaceChildren(this.box);
     this.rows = [];
     this.#show();

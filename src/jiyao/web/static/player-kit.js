@@ -13,7 +13,7 @@ export function iconButton(symbol, text, action) {
 /** A button with words, an icon before them if there is one. */
 export function wordButton(symbol, text, action, kind = "") {
   const classes = kind ? `button.jy-button.${kind}` : "button.jy-button";
-  return el(classes, { type: "button", onclick: action }, symbol ? icon(symbol) : null, el("span", null, text));
+  return el(classes, { type: "button", onclick: action }, typeof symbol === "string" && symbol ? icon(symbol) : symbol, el("span", null, text));
 }
 
 /** What a button is called: its words if it shows any, else its accessible name and tip. */

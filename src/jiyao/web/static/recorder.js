@@ -203,7 +203,7 @@ class JiyaoRecorder extends View {
   // the picture
 
   build() {
-    this.button = wordButton("mic", say("player.record"), () => this.#start());
+    this.button = wordButton(el("span", { "aria-hidden": "true" }, "🎙"), say("player.record"), () => this.#start());
     this.panel = el("section.jy-recorder-panel", { "aria-label": say("player.recorder") }, this.#head(), this.#body(), this.#actions());
     this.replaceChildren(this.button, this.panel, this.leftovers.element);
     this.leftovers.show(this.#take?.id);

@@ -354,8 +354,7 @@ class Transcript extends HTMLElement {
   }
 
   async copy(text) {
-    await navigator.clipboard.writeText(text);
-    toast(say("lines.copied"));
+    await navigator.clipboard.writeText(text).then(() => toast(say("lines.copied")), toastError);
   }
 
   /** A selection over several lines is copied as the words, a blank line between paragraphs: no times, no buttons. */
