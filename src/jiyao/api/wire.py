@@ -120,6 +120,7 @@ def line(one: Line) -> Json:
         "flags": list(segment.flags),
         "timing": segment.timing,
         "edited": one.edited,
+        "checked": one.checked,
         "words": words,
     }
 

@@ -102,7 +102,7 @@ def _small(text: str) -> None:
 
 
 def _words(desk: Desk) -> None:
-    tongues = say("shell.languages", language()).split("; ")
+    tongues = re.split(r"[;；]\s*", say("shell.languages", language()))
     names = {"auto": say("desk.language_auto", language()), **dict(one.split(" ", 1) for one in tongues)}
     wanted = desk.settings(language())["language"]
     _choice(desk, "language", say("desk.language", language()), names if wanted in names else {**names, wanted: wanted})

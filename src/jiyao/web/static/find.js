@@ -52,6 +52,7 @@ export class Find {
     const chosen = getSelection().toString();
     if (this.host.editor.busy && !(await this.host.editor.finish())) return;
     this.bar.hidden = false;
+    this.host.tools.hide();
     if (chosen && chosen.length < 60 && !/[\r\n]/.test(chosen)) this.input.value = chosen;
     this.showReplace(replace || !this.second.hidden);
     this.input.focus();

@@ -9,6 +9,8 @@ import { say } from "./say.js";
 import { store } from "./store.js";
 import { toast, toastError } from "./toast.js";
 
+const WAITS = ["loading", "recognizing", "finishing", "done"];
+
 class Results extends View {
   connected() {
     // these hold audio, scroll and edits: made once, kept over languages
@@ -46,9 +48,8 @@ class Results extends View {
   arrange() {
     if (this.panel) return;
     this.dock = el("div.jy-dock", null, this.player, this.toolbar);
-    this.waiting = el("p.jy-waiting-text.jy-muted", { hidden: true });
     this.panel = el("section.jy-result", { id: "jy-result", role: "tabpanel", tabindex: -1 },
-      el("jiyao-head"), this.dock, this.parts, this.waiting, this.transcript);
+      el("jiyao-head"), this.dock, this.parts, this.transcript);
     this.replaceChildren(el("jiyao-tabs"), this.panel);
   }
 
@@ -80,15 +81,12 @@ class Results extends View {
     const lines = detail?.lines.size ?? 0;
     const fixed = store.isReadOnly(job.id);
     this.toolbar.hidden = !lines;
-    this.transcript.hidden = !lines;
+    this.transcript.hidden = !lines && !WAITS.includes(job.state); // the rest is said above
     this.review.hidden = !detail?.flagged || fixed;
     put(this.review.lastElementChild, detail?.flagged ? say("desk.review", { count: detail.flagged }) : "");
     this.gap.hidden = this.undoButton.hidden = this.redoButton.hidden = fixed;
     this.undoButton.disabled = !detail?.can_undo;
     this.redoButton.disabled = !detail?.can_redo;
-    const soon = !lines && ["loading", "recognizing"].includes(job.state);
-    const none = !lines && detail && job.state === "done";
-    put(this.waiting, soon ? say("desk.text_comes") : none ? say("desk.no_speech") : "");
   }
 
   // what keys and buttons do

@@ -34,6 +34,7 @@ export class Review {
   async open() {
     if (this.host.editor.busy && !(await this.host.editor.finish())) return;
     this.panel.hidden = false;
+    this.host.tools.hide();
     this.refresh();
     this.id = (this.items.find(({ start_ms: at }) => at >= (this.host.follower.ms ?? 0)) ?? this.items[0])?.id ?? null;
     this.mark();

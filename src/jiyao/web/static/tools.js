@@ -73,6 +73,16 @@ export class Tools {
     if (id !== this.id) this.mark(id);
     this.pencil.hidden = store.isReadOnly(this.host.job);
     this.box.hidden = false;
+    this.place(text, y);
+  }
+
+  /** Lines moved: the tools go with theirs. */
+  again() {
+    if (!this.box.hidden && this.host.rows.row(this.id)) this.show(this.id);
+    else if (!this.box.hidden) this.hide();
+  }
+
+  place(text, y) {
     const boxes = [...text.getClientRects()];
     const row = boxes.find((box) => y !== null && y >= box.top && y <= box.bottom) ?? boxes[0] ?? text.getBoundingClientRect();
     const home = this.host.getBoundingClientRect();
@@ -122,7 +132,7 @@ export class Tools {
     ];
     if (next) items.push({ text: say("lines.menu_merge"), icon: "merge", run: () => host.merge(id) });
     items.push({ text: say("lines.menu_speaker"), icon: "mic", run: () => openSpeaker(host, id, false) });
-    if (store.jobs.get(host.job)?.has_audio) items.push({ text: say("lines.menu_again"), icon: "retry", run: () => this.again(line) });
+    if (store.jobs.get(host.job)?.has_audio) items.push({ text: say("lines.menu_again"), icon: "retry", run: () => this.hearAgain(line) });
     if (doubts(line).length) {
       const settle = () => host.change([{ kind: "settle", line: id, version: line.version }]);
       items.push({ text: say("lines.menu_settle"), icon: "check", run: settle });
@@ -145,7 +155,7 @@ export class Tools {
     return this.host.change([{ kind: "split", line: line.id, version: line.version, offset }]);
   }
 
-  async again(line) {
+  async hearAgain(line) {
     try {
       await store.api("POST", `/api/jobs/${this.host.job}/retry`, { clips: [line.clip] });
       toast(say("lines.again"));

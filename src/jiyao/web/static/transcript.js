@@ -121,9 +121,8 @@ class Transcript extends HTMLElement {
     this.rows.update(this.lines, !first);
     this.editor.heard();
     if (!this.rows.row(this.active)) this.active = this.rows.at(0)?.line.id ?? null;
-    this.follower.again();
-    this.find.refresh();
-    this.review.refresh();
+    for (const part of [this.follower, this.tools]) part.again();
+    for (const part of [this.find, this.review]) part.refresh();
     this.state();
     if (!first && put.length) this.announce(this.rows.rows.length - count);
     for (const waiting of [...(this.waiting ?? [])]) waiting();

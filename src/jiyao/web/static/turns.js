@@ -9,6 +9,11 @@ const SENTENCE_END = /[。！？!?；;…]+[”’"')\]）】」』]*$|[^\d.]\.[
 const HAN = /[\u3005-\u3007\u3040-\u30ff\u3105-\u312f\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\ud800-\udfff]/;
 const FULL_WIDTH = /[\u3001-\u3004\u3008-\u303f\uff01-\uff65“”‘’…—·]/;
 
+const TOKEN_AT_END = /[A-Za-z0-9][\w.+#/&'’%-]*$/;
+const TOKEN_AT_START = /^[A-Za-z0-9][\w.+#/&'’%-]*/;
+const OPENING = "([{<“‘$#@";
+const CLOSING = ")]}>”’,.;:?!%…";
+
 /** Width in full-width characters, near enough to estimate heights. */
 export function width(text) {
   let sum = 0;
@@ -23,8 +28,8 @@ export function wantsSpace(left, right) {
   if (FULL_WIDTH.test(before) || FULL_WIDTH.test(after)) return false;
   const [han, hanAfter] = [HAN.test(before), HAN.test(after)];
   if (han && hanAfter) return false;
-  if (han || hanAfter) return /[A-Za-z]/.test(han ? after : before);
-  return true;
+  if (han || hanAfter) return /[A-Za-z]/.test((han ? TOKEN_AT_START.exec(right) : TOKEN_AT_END.exec(left.slice(-64)))?.[0] ?? "");
+  return !OPENING.includes(before) && !CLOSING.includes(after);
 }
 
 /** Lines in order to rows: {line, head, tag, gap, width, turn}; `head` opens a paragraph, `tag` shows its language. */
