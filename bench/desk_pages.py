@@ -18,7 +18,6 @@ import psutil
 from playwright.sync_api import Browser, CDPSession, Page, sync_playwright
 
 CHROMIUM = "/usr/bin/chromium"
-# no --hide-scrollbars, which Playwright gives: the bar is dragged
 _ARGUMENTS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -71,10 +70,13 @@ class Frames:
 
 
 @contextlib.contextmanager
-def browser() -> Iterator[Browser]:
+def browser(*, scroll_bars: bool = True) -> Iterator[Browser]:
+    """Playwright would hide the bars; without them nothing can be dragged."""
     with sync_playwright() as playwright:
         opened = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=list(_ARGUMENTS), ignore_default_args=["--hide-scrollbars"]
+            executable_path=CHROMIUM,
+            args=list(_ARGUMENTS),
+            ignore_default_args=["--hide-scrollbars"] if scroll_bars else None,
         )
         try:
             yield opened

@@ -31,6 +31,7 @@ _CALM = (
 ALONE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1"
 _OWN = re.compile(r"(?:http|ws)://(?:localhost|127\.0\.0\.1):\d+/|(?:data|blob|about):")
 WAIT_MS = 60_000  # a slow computer that recognises speech meanwhile
+_PATIENCE_MS = 15_000  # for what needs no recognition
 _SERIOUS = ("serious", "critical")
 # A connection that is refused, or broken off, is written to the console by Chromium itself, whoever handles it
 GONE = re.compile(
@@ -47,6 +48,7 @@ def chromium(*arguments: str) -> Iterator[Browser]:
     program = str(path) if path.exists() else shutil.which("chromium")
     if program is None:
         pytest.skip("no Chromium on this computer: install the system's package `chromium`")
+    expect.set_options(timeout=_PATIENCE_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=[*_CALM, *(arguments or (ALONE,))])
         try:
@@ -95,6 +97,14 @@ class Person:
         assert not left, f"errors in the console: {left}"
 
 
+# as a person chose it once
+_SPEAK = """
+try {
+    localStorage.getItem("jiyao-language") ?? localStorage.setItem("jiyao-language", %s);
+} catch {}
+"""
+
+
 @contextlib.contextmanager
 def person(
     browser: Browser, server: Server, *allowed: re.Pattern[str], language: str = "zh", **options: Any
@@ -108,10 +118,7 @@ def person(
         **options,
     }
     context = browser.new_context(**given)
-    tongue = json.dumps(language)
-    context.add_init_script(
-        f"try {{ localStorage.getItem('jiyao-language') ?? localStorage.setItem('jiyao-language', {tongue}) }} catch {{}}"
-    )
+    context.add_init_script(_SPEAK % json.dumps(language))
     try:
         someone = Person(context, server)
         yield someone
@@ -214,7 +221,14 @@ SOUND = "document.querySelector('jiyao-player').audio"
 
 
 def note_seeks(page: Page) -> None:
-    page.evaluate(f"() => {{ window.seeks = []; {SOUND}.addEventListener('seeking', () => window.seeks.push({SOUND}.currentTime)); }}")
+    """Where the sound is sent from here on: `window.seeks`, in seconds."""
+    page.evaluate(
+        """(sound) => {
+            window.seeks = [];
+            sound.addEventListener("seeking", () => window.seeks.push(sound.currentTime));
+        }""",
+        page.evaluate_handle(f"() => {SOUND}"),
+    )
 
 
 def wait_playing_after(page: Page, seconds: float) -> None:

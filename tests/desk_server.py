@@ -182,9 +182,11 @@ def serving(
 
 def cut(start_s: float, stop_s: float, file: Path, *, rate: int = 16_000, layout: str = "mono") -> Path:
     """A stretch of the sample meeting as a WAV or MP3 of its own, by the file's suffix."""
-    codec = {".wav": "pcm_s16le", ".mp3": "libmp3lame"}[file.suffix]
+    codec: Any = {".wav": "pcm_s16le", ".mp3": "libmp3lame"}[
+        file.suffix
+    ]  # Any: PyAV knows each codec's stream by a literal
     with av.open(str(SAMPLE)) as source, av.open(str(file), "w") as target:
-        out = target.add_stream(codec, rate=rate, layout=layout)
+        out: Any = target.add_stream(codec, rate=rate, layout=layout)
         resampler = av.AudioResampler(format=out.format, layout=layout, rate=rate, frame_size=out.frame_size or None)
         placed = 0
         for frame in _frames(source, start_s, stop_s):

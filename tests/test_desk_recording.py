@@ -38,7 +38,7 @@ def test_six_seconds_of_speech_with_a_pause(server: Server, tmp_path: Path) -> N
         recorder = page.locator("jiyao-recorder")
         time = recorder.locator(".jy-recorder-time")
         expect(recorder).to_contain_text("正在录音")
-        expect(time).to_have_text("0:03")
+        expect(time).to_have_text(re.compile(r"^0:0[3-5]$"))
         expect(recorder.get_by_role("meter")).not_to_have_attribute("aria-valuenow", "0")
         recorder.get_by_role("button", name="暂停", exact=True).click()
         expect(recorder).to_contain_text("已暂停")
@@ -47,7 +47,7 @@ def test_six_seconds_of_speech_with_a_pause(server: Server, tmp_path: Path) -> N
         assert seconds(time.inner_text()) == held, "nothing is recorded in a pause"
         assert len(server.get("/api/state")["recordings"]) == 1, "the server holds it already"
         recorder.get_by_role("button", name="接着录").click()
-        expect(time).to_have_text("0:06")
+        expect(time).to_have_text(re.compile(r"^0:0[6-9]$"))
         recorder.get_by_role("button", name="停止", exact=True).click()
         expect(recorder).to_contain_text("录完了")
         length = seconds(time.inner_text())

@@ -734,6 +734,37 @@ class TestWiping:
         assert before["as PCM"]
         assert after == {"as text": 0, "as bytes": 0, "as PCM": 0}
 
+    @pytest.mark.skipif(sys.platform != "linux", reason="reads its own memory through /proc")
+    def test_the_texts_of_a_long_meeting_are_overwritten(self) -> None:
+        """Thousands of strings of all sizes, more than the allocator reuses by itself."""
+        done = subprocess.run(
+            [sys.executable, "-c", FORGETS], stdout=subprocess.PIPE, cwd=ROOT, env=ON_THE_PATH, check=True
+        )
+        before, after = map(int, done.stdout.split())
+        assert before > 200_000
+        assert after < before / 1_000
+
+
+# Runs in a child: makes texts, forgets them, and counts what of them is left in memory
+FORGETS = """
+import os, random
+from jiyao.jobs.scrubbing import scrub
+from tests.test_jobs import found_in_memory
+def marker():
+    return "论讨会开去车行自色紫着骑蛙青"[::-1]
+chance = random.Random(1)
+texts, kept = [], []
+for number in range(300_000):
+    texts.append(marker() + "字" * chance.randrange(200) + str(number))
+    if number % 500 == 0:
+        kept.append("字" * 150 + str(number))  # no arena is empty as a whole, or the system would have it back
+pattern = {"text": marker().encode("utf-16-le")}
+before = found_in_memory(os.getpid(), pattern)["text"]
+del texts
+scrub()
+print(before, found_in_memory(os.getpid(), pattern)["text"])
+"""
+
 
 def found_in_memory(pid: int, sought: dict[str, bytes]) -> dict[str, int]:
     """How often each pattern stands in the writable memory of a process."""

@@ -141,6 +141,7 @@ class Desk:
 
     def wipe(self) -> Wiped:
         """Everything; what is kept in the vault stays there."""
+        self.jobs.announce("wiping", {})  # takes a second or more: no page shall ask for what goes meanwhile
         self.intake.drop_all()
         self._forget(list(self._languages))
         return self.jobs.wipe()

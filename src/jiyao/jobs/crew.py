@@ -59,6 +59,11 @@ class Crew:
         return self._attempts + self._worker.attempts if self._worker is not None else self._attempts
 
     @property
+    def pid(self) -> int | None:
+        """Held."""
+        return self._worker.pid if self._worker is not None else None
+
+    @property
     def has_worker(self) -> bool:
         return self._worker is not None
 

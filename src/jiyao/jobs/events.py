@@ -150,7 +150,8 @@ class Announced:
 
 @dataclass(frozen=True)
 class Wiped:
-    """What a wipe did: jobs and buffers that are gone, resident memory of this process before and after.
+    """What a wipe did: jobs and buffers that are gone, resident memory of this process and its
+    worker before and after.
 
     `worker_ended`: its memory is the system's again; not where it works for another job.
     """

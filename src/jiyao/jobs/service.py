@@ -326,7 +326,7 @@ class Jobs:
 
     def wipe(self, job_id: str | None = None) -> Wiped:
         """Remove one job, or all, and the worker's memory with it; what is in the vault stays there."""
-        before = resident_bytes()
+        before = self._resident_bytes()
         with self._board.changed:
             jobs = [self._board.find(job_id)] if job_id is not None else list(self._board.jobs.values())
             for job in jobs:
@@ -337,11 +337,17 @@ class Jobs:
         ended = self._runner.let_go()
         scrub()
         trim()
-        wiped = Wiped(count, freed, before, resident_bytes(), ended)
+        wiped = Wiped(count, freed, before, self._resident_bytes(), ended)
         if job_id is None:
             with self._board.changed:
                 self._feed.add("", wiped)
         return wiped
+
+    def _resident_bytes(self) -> int:
+        """Of this process and the worker."""
+        with self._board.changed:
+            pid = self._crew.pid
+        return resident_bytes() + (resident_bytes(pid) if pid is not None else 0)
 
     def _free(self, job: Job) -> int:
         """Held."""

@@ -30,6 +30,7 @@ const CHANGES = {
   job(store, { job }) {
     store.jobs.set(job.id, job);
     store.tell("jobs");
+    if (!store.selected && !store.wiping) store.select(job.id); // begun in another tab
   },
   state(store, { job, state, error }, seq) {
     setJob(store, job, { state, error: error ?? null }, seq);
@@ -74,7 +75,10 @@ const CHANGES = {
     store.tell("jobs");
   },
   removed(store, { job }) {
-    store.forget(job);
+    if (store.jobs.has(job)) store.forget(job);
+  },
+  wiping(store) {
+    store.clear(null, true);
   },
   wiped(store, wiped) {
     store.clear(wiped);

@@ -2,7 +2,7 @@
 
 const NAMES = [
   "state", "progress", "lines", "clip", "skipped", "taken_over", "note", "engine", "trouble", "restarted", "queue",
-  "removed", "job", "listened", "wiped", "settings", "setup", "keep", "recording", "host", "reset",
+  "removed", "job", "listened", "wiping", "wiped", "settings", "setup", "keep", "recording", "host", "reset",
 ];
 const QUIET_MS = 30_000; // the server says something every 5 s; a laptop that slept has a dead stream that looks alive
 

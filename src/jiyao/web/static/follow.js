@@ -8,6 +8,7 @@ import { scrollerOf, visibleBox } from "./list.js";
 import { lastAt, wordAt } from "./turns.js";
 
 const BY_HAND = new Set(["PageUp", "PageDown", "Home", "End", "ArrowUp", "ArrowDown"]);
+const STILL_MS = 700; // longer than the two clicks of a double click may lie apart
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
 /** Highlight `ranges` under `name`, where the browser can. */
@@ -31,7 +32,7 @@ export function rangeOf(node, from, to) {
 
 export class Follow {
   constructor(host) {
-    Object.assign(this, { host, ms: null, id: null, word: "", attached: true });
+    Object.assign(this, { host, ms: null, id: null, word: "", attached: true, stillUntil: 0 });
     this.button = el("button.jy-button.jt-back", { type: "button", hidden: true, onclick: () => this.back() });
   }
 
@@ -64,6 +65,7 @@ export class Follow {
   /** The reader asked for this place: the text follows again. */
   attach() {
     this.attached = true;
+    this.stillUntil = performance.now() + STILL_MS;
     this.button.hidden = true;
   }
 
@@ -112,6 +114,8 @@ export class Follow {
     if (!box) return;
     const { top, bottom } = visibleBox(this.host);
     const height = bottom - top;
+    const clicked = performance.now() < this.stillUntil && box.bottom > top && box.top < bottom;
+    if (clicked) return; // a second click must meet the same line
     if (box.top >= top + 8 && box.bottom <= bottom - height * 0.2) return;
     const near = Math.abs(box.top - top) < height * 1.5;
     this.host.reveal(id, "start", near && !calm.matches);

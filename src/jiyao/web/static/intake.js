@@ -46,7 +46,7 @@ class Intake extends View {
   /** Large and calm on an empty desk, one row once there is something to read. */
   place() {
     const empty = !store.jobs.size;
-    this.hidden = Boolean(store.wiped) || !store.online || Boolean(store.state?.setup.needed && empty);
+    this.hidden = Boolean(store.wiped) || store.wiping || !store.online || Boolean((store.state?.setup.needed || store.state?.setup.checking) && empty);
     const look = empty ? "big" : "small";
     if (look === this.look) return;
     this.look = look;

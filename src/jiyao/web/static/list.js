@@ -13,6 +13,8 @@ export class Rows {
   /** `draw(element, row)` fills a line's element; `changed()` is called after the lines near the screen are others. */
   constructor(list, draw, changed) {
     Object.assign(this, { list, draw, changed, locked: null });
+    this.columns = 0;
+    new ResizeObserver(() => this.resized()).observe(list);
     this.clear();
   }
 
@@ -47,7 +49,7 @@ export class Rows {
     this.speakers = speakersOf(lines);
     const names = [...this.speakers.keys()];
     this.line = parseFloat(getComputedStyle(this.list).lineHeight) || 30;
-    this.columns = Math.max(12, (this.list.clientWidth - 40) / (this.line / 1.75));
+    this.columns = this.columnsNow();
     for (const row of this.rows) row.colour = row.line.speaker === null ? 0 : (names.indexOf(row.line.speaker) % 8) + 1;
     this.held(() => {
       this.share();
@@ -60,6 +62,21 @@ export class Rows {
     });
     this.later();
     this.changed();
+  }
+
+  /** Characters in a line of text; a list that is not shown yet has no width. */
+  columnsNow() {
+    return Math.max(12, ((this.list.clientWidth || 720) - 40) / (this.line / 1.75));
+  }
+
+  /** The list is wider or narrower now, or shown at last. */
+  resized() {
+    const columns = this.columnsNow();
+    if (!this.list.clientWidth || Math.abs(columns - this.columns) < 1) return;
+    this.columns = columns;
+    this.held(() => {
+      for (const group of this.groups) if (!group.built) this.measure(group);
+    });
   }
 
   row(id) {

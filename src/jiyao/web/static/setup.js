@@ -25,8 +25,13 @@ class Setup extends View {
     const setup = store.state?.setup;
     if (!setup) return;
     const dialog = this.hasAttribute("dialog");
-    this.hidden = !dialog && (!setup.needed || store.jobs.size > 0 || !store.online);
+    this.hidden = !dialog && (!(setup.needed || setup.checking) || store.jobs.size > 0 || !store.online);
     if (this.hidden) return;
+    if (setup.checking && !setup.needed && !dialog) {
+      this.drawn = null;
+      this.replaceChildren(el("p.jy-muted", { role: "status" }, setup.chosen.reason));
+      return;
+    }
     const missing = setup.models.filter((model) => model.state !== "present");
     if (!missing.some((model) => model.name === this.wanted)) {
       this.wanted = (missing.find((model) => model.recommended) ?? missing[0])?.name ?? null;

@@ -27,6 +27,7 @@ class Store extends EventTarget {
     this.selected = null;
     this.online = true;
     this.lost = null; // why it is not online: "gone" (no answer) or "locked" (another start: this page's key is old)
+    this.wiping = false; // begun, not yet done
     this.wiped = null; // what the last wipe said, until something new begins
     this.feed = new EventFeed((...event) => this.hear(...event), () => this.recover());
     this.recovering = false;
@@ -61,6 +62,7 @@ class Store extends EventTarget {
 
   take(state) {
     this.state = state;
+    this.wiping = false;
     this.seq = state.seq;
     const past = [...this.jobs.values()].filter((job) => job.past);
     this.jobs = new Map([...state.jobs, ...past].map((job) => [job.id, job]));
@@ -191,7 +193,8 @@ class Store extends EventTarget {
   }
 
   /** Everything is gone on the server (`wiped` says what), or shall go from this page: nothing is left here. */
-  clear(wiped) {
+  clear(wiped, wiping = false) {
+    this.wiping = wiping;
     for (const map of [this.jobs, this.details, this.opening]) map.clear();
     Object.assign(this.state, { recordings: [], memory_used_bytes: 0 });
     if (wiped?.worker_ended) this.state.engine = null;

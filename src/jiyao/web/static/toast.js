@@ -34,6 +34,10 @@ export function toast(text, { undo = null, bad = false, remedy = "" } = {}) {
 
 /** What an ApiError says, as a toast. */
 export function toastError(error) {
+  if (error.status === undefined) {
+    console.error(error); // a fault of the page: its own words help nobody but us
+    return toast(say("desk.fault"), { bad: true, remedy: say("desk.fault_remedy") });
+  }
   return toast(error.message, { bad: true, remedy: error.remedy ?? "" });
 }
 

@@ -48,8 +48,13 @@ class WipedScreen extends View {
   }
 
   show() {
-    const { wiped } = store;
-    this.hidden = !wiped;
+    const { wiped, wiping } = store;
+    this.hidden = !wiped && !wiping;
+    if (wiping) {
+      this.drawn = null;
+      this.replaceChildren(el("div.jy-wiped", { role: "status" }, el("h2", null, say("desk.wiping"))));
+      return;
+    }
     if (!wiped || wiped === this.drawn) return;
     this.drawn = wiped;
     const row = (name, value) => [el("dt", null, name), el("dd.jy-num", null, value)];
