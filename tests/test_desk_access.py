@@ -34,6 +34,7 @@ def test_from_a_file_to_an_export_by_keyboard_alone(server: Server, browser: Bro
     speech = cut(0, 8, tmp_path / "例会.mp3")
     with person(browser, server) as someone:
         page = someone.open()
+        page.locator(".jy-zone button").first.wait_for()
         tab_to(page, ".jy-zone button")
         with page.expect_file_chooser() as chooser:
             page.keyboard.press("Enter")
