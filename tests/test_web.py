@@ -51,6 +51,7 @@ def test_the_address_with_the_key_opens_the_page(page: Started) -> None:
         assert "frame-ancestors 'none'" in opened.headers["content-security-policy"]
         assert opened.headers["cache-control"] == "no-store"
         assert browser.get(f"{page.url}/desk/").status_code == 200
+        assert str(browser.get(f"{page.url}/desk").url) == f"{page.url}/desk/"
         assert browser.get(f"{page.url}/_stcore/health").status_code == 200
 
 

@@ -39,6 +39,7 @@ Shell = Literal["streamlit", "plain"]
 FOLDER = Path(__file__).parent
 PAGE = FOLDER / "page.py"
 STATIC = FOLDER / "static"
+_OURS = ("/api/", "/desk")
 _INTERRUPTED, _FAULT = 130, 70
 _FAREWELL_S = 5  # for what is still being sent when the page ends
 
@@ -125,7 +126,7 @@ class _Ours:
         self._router = Router(routes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        is_ours = scope["type"] == "http" and scope["path"].startswith(("/api/", "/desk/"))
+        is_ours = scope["type"] == "http" and scope["path"].startswith(_OURS)
         await (self._router if is_ours else self._app)(scope, receive, send)
 
 
