@@ -30,10 +30,10 @@ function content({ outcome, lines, rows, live }) {
   return [
     el(`div.jy-note.${tone}`, null, icon(tone === "bad" ? "warning" : "shield"), el("div", null, el("strong", null, first))),
     el("p", null, network + write + program ? say("desk.seal_live", { network, write, program }) : say("desk.seal_live_none")),
-    el("div.jy-scroll", { tabindex: 0, role: "group", "aria-label": say("desk.seal_table") },
+    el("details", null, el("summary", null, say("desk.seal_table")), el("div.jy-scroll", { tabindex: 0, role: "group", "aria-label": say("desk.seal_table") },
       el("table", null,
         el("thead", null, el("tr", null, [say("desk.seal_what"), say("desk.seal_way"), say("desk.seal_verdict")].map((text) => el("th", { scope: "col" }, text)))),
-        el("tbody", null, rows.map(({ what, way, verdict }) => el("tr", null, el("td", null, what), el("td", null, way), el("td", null, verdict)))))),
+        el("tbody", null, rows.map(({ what, way, verdict }) => el("tr", null, el("td", null, what), el("td", null, way), el("td", null, verdict))))))),
     el("details", null, el("summary", null, say("desk.seal_more")), el("ul.jy-points", null, rest.map((line) => el("li", null, line)))),
   ];
 }

@@ -15,10 +15,12 @@ class Status extends View {
 
   build() {
     this.engine = el("span.jy-engine", null, icon("chip"), el("span"));
+    this.loading = el("div.jy-bar-track.wandering.jy-engine-bar", { role: "progressbar", hidden: true }, el("div"));
     this.device = el("span.jy-figure.jy-num", null, el("span"));
     this.memory = el("span.jy-figure.jy-num", null, icon("memory"), el("span"));
     this.badge = el("button.jy-badge", { type: "button", "aria-haspopup": "dialog", title: say("desk.badge_opens"), onclick: () => openReceipt() }, icon("shield"), el("span"));
-    this.replaceChildren(this.engine, el("span.jy-spread"), this.device, this.memory, this.badge);
+    this.loading.setAttribute("aria-label", say("desk.engine_starts"));
+    this.replaceChildren(this.engine, this.loading, el("span.jy-spread"), this.device, this.memory, this.badge);
     this.show();
   }
 
@@ -27,6 +29,7 @@ class Status extends View {
     if (!state) return;
     const { engine, host, sealed } = state;
     put(this.engine.lastElementChild, state.engine_loading ? say("desk.engine_starts") : engine ? engineWords(engine) : say("desk.engine_waits"));
+    this.loading.hidden = !state.engine_loading;
     this.engine.title = engine?.model ?? "";
     const gpu = host.gpu;
     put(this.device.lastElementChild, gpu ? graphics(gpu) : "");
