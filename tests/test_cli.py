@@ -320,8 +320,3 @@ class TestModels:
 
     def test_unknown_model(self) -> None:
         assert run("models", "get", "gpt-9").returncode == 4
-
-    def test_web_points_to_transcribe(self) -> None:
-        result = run("web")
-        assert result.returncode == 2
-        assert "transcribe" in said(result)

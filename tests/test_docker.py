@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import fnmatch
 import importlib.util
+import os
 import re
 import shutil
 import subprocess
@@ -172,9 +173,13 @@ def test_no_recording_goes_into_the_image() -> None:
     )
 
 
-@pytest.mark.skipif(not shutil.which("hadolint"), reason="hadolint is not installed")
+HADOLINT = shutil.which("hadolint", path=os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"])))
+
+
+@pytest.mark.skipif(HADOLINT is None, reason="hadolint is not installed")
 def test_the_linter_finds_nothing() -> None:
-    done = subprocess.run(["hadolint", str(ROOT / "Dockerfile")], capture_output=True, encoding="utf-8", check=False)
+    assert HADOLINT is not None
+    done = subprocess.run([HADOLINT, str(ROOT / "Dockerfile")], capture_output=True, encoding="utf-8", check=False)
     assert done.returncode == 0, done.stdout
 
 

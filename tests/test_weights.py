@@ -203,6 +203,15 @@ def test_a_model_altered_after_installation_is_refused_named_and_healed(tmp_path
     assert [path for path, _ in hub.requests] == ([] if damage == "touch" else ["sub/config.json"])
 
 
+def test_a_copy_that_keeps_whole_seconds_is_the_same_model(tmp_path: Path, hub: Hub) -> None:
+    """As a layer of a container's image does, or tar."""
+    folder = fetch("toy", tmp_path, models=TOY)
+    for file in ("model.bin", "sub/config.json"):
+        second = (folder / file).stat().st_mtime_ns // 10**9 * 10**9
+        os.utime(folder / file, ns=(second, second))
+    assert locate("toy", tmp_path, TOY) == folder
+
+
 def test_verify_finds_an_edit_that_forged_its_time(tmp_path: Path, hub: Hub) -> None:
     folder = fetch("toy", tmp_path, models=TOY)
     before = (folder / "model.bin").stat().st_mtime_ns

@@ -52,7 +52,7 @@ def prepared(name: str, kind: str, version: int, home: Path, models: Mapping[str
             return None
         for path, record in manifest.files.items():
             found = (folder / path).stat()
-            if (found.st_size, found.st_mtime_ns) != (record.size_bytes, record.mtime_ns):
+            if not record.fits(found):
                 return None
     except (WeightsError, OSError):
         return None

@@ -55,6 +55,11 @@ class Record:
     sha256: str
     mtime_ns: int
 
+    def fits(self, found: os.stat_result) -> bool:
+        """Size and time of change; cut to the second is the same: image layers, tar and rsync keep no more of it."""
+        whole_second = self.mtime_ns // 10**9 * 10**9
+        return found.st_size == self.size_bytes and found.st_mtime_ns in (self.mtime_ns, whole_second)
+
 
 def model_folder(name: str, home: Path) -> Path:
     return home / "models" / name
@@ -97,7 +102,7 @@ def locate(name: str, home: Path, models: Mapping[str, Model] | None = None) -> 
             found = (folder / file.path).stat()
         except OSError as cause:
             raise WeightsError("weights.altered", name=name, folder=folder, file=file.path) from cause
-        if (found.st_size, found.st_mtime_ns) != (record.size_bytes, record.mtime_ns):
+        if not record.fits(found):
             raise WeightsError("weights.altered", name=name, folder=folder, file=file.path)
     return folder
 
