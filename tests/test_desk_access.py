@@ -176,6 +176,7 @@ def test_axe_in_dialogs_and_when_all_is_wiped(server: Server, browser: Browser) 
     with onlookers(browser, server) as desks:
         for page in desks.each():
             page.locator(".jy-badge").click()
+            page.get_by_role("dialog").locator("summary").first.click()
             expect(page.get_by_role("dialog").locator("tbody tr").first).to_be_visible()
         desks.look("proof of the seal")
         for page in desks.each():
