@@ -18,7 +18,7 @@ from typing import cast, get_args
 import psutil
 
 from jiyao import __version__, exports, glossary, seal
-from jiyao.api import keep, wire
+from jiyao.api import wire
 from jiyao.api.answers import Fields
 from jiyao.api.intake import Arrival, Intake
 from jiyao.api.keep import Keep
@@ -90,7 +90,6 @@ class Desk:
 
     def guard(self) -> None:
         """Seal this process: from here on nothing leaves this computer, and nothing is written but kept texts. Once."""
-        keep.preload()
         self._enforcement = seal.guard(seal.Policy("parent", loopback=True))
         threading.Thread(target=self.prove, name="proof", daemon=True).start()
 

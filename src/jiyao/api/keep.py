@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from importlib import import_module
 from pathlib import Path
 
 from jiyao import seal, vault
@@ -19,13 +18,6 @@ from jiyao.vault import Kept, Keyring, Passphrase, Vault
 
 _STORE_IS_NO_USE = ("vault.no_keyring", "vault.keyring_refused")
 _TERMS = "desk"  # the name of the one set of terms that the page has
-
-
-def preload() -> None:
-    """To be called before the process is sealed. keyring's part for macOS, imported everywhere, looks for its library
-    by starting programs that write files: under the seal that is refused, and counted as if it were something."""
-    with contextlib.suppress(Exception):  # whatever is wrong with it will be told when it is wanted
-        import_module("keyring.backends.macOS")
 
 
 class Keep:

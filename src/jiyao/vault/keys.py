@@ -11,6 +11,7 @@ import json
 import os
 import re
 import struct
+import sys
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -151,6 +152,9 @@ def _bound(key_id: str) -> bytes:
 
 def _ask_store(what: Literal["get", "set", "delete"], entry: str, secret: str = "") -> str | None:
     """Raises VaultError where there is no trustworthy key store, or where it refuses."""
+    if sys.platform != "darwin":
+        # keyring looks for Apple's store on every system, by starting compilers: the seal would refuse and count that
+        sys.modules.setdefault("keyring.backends.macOS.api", None)  # type: ignore[arg-type]
     import keyring  # 40 ms, and it looks for backends: only when somebody wants it
     from keyring.errors import KeyringError, NoKeyringError
 

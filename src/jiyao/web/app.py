@@ -79,7 +79,6 @@ def serve(
         else:
             app = api.create_app(desk, key=note.key, port=note.port, static=STATIC)
         server = _Server(_config(app), desk)
-        _no_apple_keychain()
         if open_browser:
             launch.open_browser(note.address)
         desk.guard()
@@ -165,12 +164,6 @@ def _config(app: ASGIApp) -> uvicorn.Config:
         timeout_graceful_shutdown=_FAREWELL_S,
         lifespan="on",
     )
-
-
-def _no_apple_keychain() -> None:
-    """keyring looks for Apple's on every system, by starting compilers: the seal would refuse that, and count it."""
-    if sys.platform != "darwin":
-        sys.modules.setdefault("keyring.backends.macOS.api", None)  # type: ignore[arg-type]
 
 
 @contextlib.contextmanager
