@@ -86,6 +86,8 @@ class Person:
         """A new tab with the desk, ready for use."""
         page = self.context.new_page()
         page.on("websocket", lambda socket: self._asked("WS", socket.url))
+        # Playwright catches choosers from the first listener on, a moment later: one that opens in that moment is lost
+        page.on("filechooser", lambda _: None)
         page.goto(link or self.server.desk)
         expect(page.locator("jiyao-desk .jy-badge")).to_be_visible(timeout=WAIT_MS)
         return page
