@@ -25,6 +25,7 @@ from playwright.sync_api import Browser, Error, Page
 PICTURE = Path(__file__).with_name("desk.png")
 _PHONE = 500  # narrower is one
 _CLIPS_HEARD = 4
+_TERMS = "Top-K\nLlama-3.8B\nElasticSearch\n智能客户"  # near what the made meeting says, so that much is proposed
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,7 @@ class Shots:
 def all_screens(browser: Browser, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     shots = Shots(browser, folder)
-    for pictures in (before_anything, at_work, with_text, in_streamlit):
+    for pictures in (before_anything, at_work, with_text, with_terms, in_streamlit):
         pictures(shots)
 
 
@@ -158,6 +159,19 @@ def with_text(shots: Shots) -> None:
         shots.take("wipe", served.open_url, ask_wipe)
 
 
+def with_terms(shots: Shots) -> None:
+    with serving("made", lines=120) as served:
+        served.ask("submit")
+        time.sleep(4)
+        served.client().put("/api/settings", json={"terms": _TERMS}).raise_for_status()
+        shots.take("proposals", served.open_url)
+        shots.take("proposals-review", served.open_url, lambda page: call(page, "openReview"))
+        shots.take("proposals-place", served.open_url, ask_about_a_place)
+        shots.take("record", served.open_url, accept_and_look)
+        shots.take("terms-extract", served.open_url, extract)
+        shots.take("terms-sets", served.open_url, lambda page: terms_tool(page, 2))
+
+
 def in_streamlit(shots: Shots) -> None:
     with serving("made", lines=120, shell="streamlit") as served:
         home = f"{served.url}/open?key={served.key}"
@@ -191,6 +205,36 @@ def find(page: Page) -> None:
     page.wait_for_selector(".jt-line")
     page.keyboard.press("Control+h")
     page.keyboard.type("检索")
+
+
+def ask_about_a_place(page: Page) -> None:
+    page.wait_for_selector(".jt-line")
+    page.locator(".jt-line").first.focus()
+    page.keyboard.press("Shift+F10")
+    page.locator("[role=menuitem]").filter(has_text="→").first.click()
+
+
+def accept_and_look(page: Page) -> None:
+    """The first look accepts them; the record is there for all."""
+    page.wait_for_selector(".jt-line")
+    page.locator(".jy-review").click()
+    if page.locator(".jt-least button:enabled").is_visible():
+        page.locator(".jt-least button").click()
+    page.locator("[data-view=record].jt-view").click()
+
+
+def terms_tool(page: Page, place: int) -> None:
+    show_panel(page)
+    page.locator(".jy-terms-tools button").nth(place).click()
+
+
+def extract(page: Page) -> None:
+    terms_tool(page, 1)
+    text = "负责人王晓雯。评测用 Llama-3-8B，日志写入 ClickHouse。灰度发布分三批，ClickHouse 先行，灰度发布后观察一天。"
+    page.locator(".jy-extract input[type=file]").set_input_files(
+        {"name": "方案.md", "mimeType": "text/markdown", "buffer": text.encode()}
+    )
+    page.wait_for_selector(".jy-extract li")
 
 
 def seal(page: Page) -> None:

@@ -23,20 +23,21 @@ SOURCE = ROOT / "src" / "jiyao"
 GROUND = ("timeline", "messages", "errors", "text", "settings", "weights")
 STATIONS = (
     "audio",
+    "documents",
     "segmentation",
     "recognition",
     "engines",
     "guards",
     "alignment",
-    "glossary",
     "transcript",
     "retiming",
+    "glossary",
     "editing",
     "exports",
     "pipeline",
 )
 RUNNING = ("seal", "memory", "worker", "vault", "jobs")
-DOORS = ("api", "web", "console", "opening", "results", "kept", "cli")
+DOORS = ("api", "web", "console", "opening", "results", "kept", "terms_cli", "cli")
 ROOMS = (*GROUND, *STATIONS, *RUNNING, *DOORS)
 ORDER = (*ROOMS, "__main__")
 KNOWS_ENGINES = ("worker", "jobs", "api", "console", "opening", "cli")  # which there are, and why one was chosen
@@ -54,6 +55,8 @@ HEAVY = (
     "sherpa_onnx",
     "docx",
     "opencc",
+    "pypdf",
+    "rjieba",
 )
 
 Sources = Mapping[str, str]  # dotted module name -> text; a package by its own name

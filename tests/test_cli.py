@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -113,6 +114,21 @@ class TestTranscribe:
     def test_chinese_on_a_chinese_computer(self, tmp_path: Path) -> None:
         result = run("transcribe", tmp_path / "没有.wav", LANGUAGE="zh_CN")
         assert "没有这个文件" in said(result)
+
+    def test_terms_that_only_sound_alike_are_told_and_put_in_on_demand(self, tmp_path: Path) -> None:
+        """What the starter makes of some of them, though it was told: 照回率, 关 2-7B."""
+        terms = "张工 待办 检索 召回率 Qwen2-7B Llama-3-8B RAG Elasticsearch 时间戳"
+        (tmp_path / "terms.txt").write_text(terms.replace(" ", "\n"), encoding="utf-8")
+        asked = ("transcribe", SAMPLE, "-o", "-", "-f", "json", "--terms", tmp_path / "terms.txt", "--language", "zh")
+        result = run(*asked)
+        told = re.findall(r'"(.+)" may be "(.+)" \(', said(result))
+        heard = "".join(segment["text"] for segment in json.loads(result.stdout)["segments"])
+        assert told and all(before in heard and after in terms for before, after in told), said(result)
+        document = json.loads(run(*asked, "--accept", "0.75").stdout)
+        put_in = [(one["before"], one["after"]) for one in document["corrections"] if one["score"] is not None]
+        assert sorted(put_in) == sorted(told)
+        text = "".join(segment["text"] for segment in document["segments"])
+        assert all(after in text for _, after in told) and text != heard
 
     def test_terms_are_corrected_and_recorded(self, tmp_path: Path, transcribed: tuple[Path, str]) -> None:
         heard = (transcribed[0] / "review.txt").read_text(encoding="utf-8")

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from jiyao.editing import Conflict, Line, Manuscript, Merge, Rename, SetSpeaker, SetText, Settle, Split
 from jiyao.recognition import Word
-from jiyao.retiming import joined, parted, places, retimed
+from jiyao.retiming import joined, parted, retimed
 from jiyao.text import lay_out
-from jiyao.transcript import Segment
+from jiyao.transcript import Segment, places
 
 
 def segment(*words: str, start_ms: int = 0, speaker: str | None = None) -> Segment:

@@ -866,13 +866,16 @@ SOUND = Span(20 * SAMPLE_RATE, 20 * SAMPLE_RATE + 64)
 # Runs in a child whose memory is searched: done, then wiped when told to
 WIPES = """
 import sys
+from dataclasses import replace
 from pathlib import Path
+from jiyao.glossary import parse
 from jiyao.jobs import Jobs
 from jiyao.settings import Settings
 from tests.test_jobs import OPTIONS, SOUND, scripted
 if __name__ == "__main__":
     with Jobs(Settings(home=Path(sys.argv[1])), open_worker=scripted) as running:
-        job = running.submit(Path(sys.argv[2]), "a.flac", OPTIONS)
+        terms = parse("自行车\\nLlama-3-8B\\n开会")  # looking for terms leaves nothing behind either
+        job = running.submit(Path(sys.argv[2]), "a.flac", replace(OPTIONS, glossary=terms))
         running.wait(job)
         running.samples(job, SOUND)
         print("done", flush=True)

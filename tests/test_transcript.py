@@ -12,11 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jiyao.errors import UsageError
-from jiyao.glossary import Correction
 from jiyao.recognition import EngineInfo, Flag, Recognition, Timing, Word
 from jiyao.text import join
 from jiyao.timeline import SAMPLES_PER_MS, Span
-from jiyao.transcript import Heard, Segment, Source, Transcript, assemble, from_json, segments_of, to_json
+from jiyao.transcript import Correction, Heard, Segment, Source, Transcript, assemble, from_json, segments_of, to_json
 
 SOURCE = Source("周会.m4a", 60_000, "ab" * 32, ("the file ends early",))
 ENGINE = EngineInfo("scripted", "script", "1", "cpu", "")
@@ -36,15 +35,10 @@ def spelled(text: str, start_ms: int = 0, step_ms: int = 200) -> list[Word]:
 
 
 def test_clips_in_any_order_are_sorted_and_offset_once() -> None:
-    late = Heard(
-        Span(160_000, 320_000),
-        Recognition("乙。", "zh", (Word("乙。", 500, 900),)),
-        (Correction(500, "已", "乙", "terms"),),
-    )
+    late = Heard(Span(160_000, 320_000), Recognition("乙。", "zh", (Word("乙。", 500, 900),)))
     made = assemble(SOURCE, ENGINE, [late, clip(2_000, 5_000, Word("甲。", 100, 400))])
     assert [(s.text, s.start_ms, s.end_ms) for s in made.segments] == [("甲。", 2_100, 2_400), ("乙。", 10_500, 10_900)]
     assert [(w.start_ms, w.end_ms) for s in made.segments for w in s.words] == [(2_100, 2_400), (10_500, 10_900)]
-    assert made.corrections == (Correction(10_500, "已", "乙", "terms"),)
     assert assemble(SOURCE, ENGINE, []).segments == ()
 
 
@@ -134,10 +128,21 @@ def test_json_there_and_back(heard: list[Heard]) -> None:
 
 
 def test_json_keeps_the_order_of_the_contract() -> None:
-    made = Transcript(
-        SOURCE, ENGINE, tuple(segments_of(clip(0, 1_000, Word("好。", 0, 500)))), (Correction(1, "a", "b", "c"),)
-    )
+    [segment] = segments_of(clip(0, 1_000, Word("都", 0, 500), Word("好。", 500, 900)))
+    made = Transcript(SOURCE, ENGINE, (replace(segment, corrections=(Correction(1, "号", "好", "pinyin", 0.9),)),))
+    assert from_json(to_json(made)) == replace(made, engine=replace(ENGINE, dtype=""))
     document = json.loads(to_json(made))
+    assert document["corrections"] == [
+        {
+            "segment": 0,
+            "start_ms": 500,
+            "start": 1,
+            "before": "号",
+            "after": "好",
+            "rule": "pinyin",
+            "score": 0.9,
+        }
+    ]
     assert list(document) == ["version", "source", "engine", "segments", "corrections", "minutes"]
     assert list(document["source"]) == ["name", "duration_ms", "sha256", "notes"]
     assert list(document["engine"]) == ["name", "model", "revision", "device"]
@@ -161,6 +166,9 @@ GOOD = json.loads(
 )
 
 
+RECORD = {"segment": 0, "start_ms": 0, "start": 0, "before": "号", "after": "好", "rule": "alias", "score": None}
+
+
 def changed(**segment: object) -> dict[str, object]:
     return {**GOOD, "segments": [{**GOOD["segments"][0], **segment}]}
 
@@ -176,6 +184,9 @@ def changed(**segment: object) -> dict[str, object]:
         json.dumps({**GOOD, "engine": {"name": "x"}}),
         json.dumps({**GOOD, "segments": 3}),
         json.dumps({**GOOD, "corrections": [{"before": "a"}]}),
+        json.dumps({**GOOD, "corrections": [RECORD | {"after": "坏"}]}),
+        json.dumps({**GOOD, "corrections": [RECORD | {"rule": "magic"}]}),
+        json.dumps({**GOOD, "corrections": [RECORD | {"start": -1}]}),
         json.dumps(changed(flags=["odd"])),
         json.dumps(changed(flags=[["loop"]])),
         json.dumps(changed(mood="good")),

@@ -30,7 +30,7 @@ from keyring.backends import fail
 from keyring.errors import KeyringLocked, PasswordDeleteError
 
 from jiyao.errors import VaultError
-from jiyao.glossary import Correction, Glossary
+from jiyao.glossary import Glossary
 from jiyao.messages import Language
 from jiyao.recognition import EngineInfo, Flag, Recognition, Timing, Word
 from jiyao.segmentation import Cutting
@@ -68,7 +68,7 @@ def heard(number: int, text: str = MARKER, size: int = 20) -> Heard:
     words = tuple(Word(text[i % len(text)], i * 100, i * 100 + 90, i / size) for i in range(size))
     start = number * 400_000
     recognition = Recognition(f"{number} {text}", "zh", words, 0.5, ("unsure",), "estimated")
-    return Heard(Span(start, start + 399_000), recognition, (Correction(0, "与算", "预算", "与算→预算"),))
+    return Heard(Span(start, start + 399_000), recognition)
 
 
 def clip(number: int, version: int = 0, making: Making = MAKING, text: str = MARKER) -> ClipResult:
@@ -148,21 +148,19 @@ recognitions = st.builds(
     flags=st.lists(st.sampled_from(get_args(Flag)), max_size=3).map(tuple),
     timing=st.sampled_from(get_args(Timing)),
 )
-corrections = st.lists(st.builds(Correction, times, texts, texts, texts), max_size=3).map(tuple)
 
 
 @settings(max_examples=60, deadline=None)
-@given(recognitions, corrections, texts, st.integers(0, 10**9), st.integers(0, 10**6))
+@given(recognitions, texts, st.integers(0, 10**9), st.integers(0, 10**6))
 def test_every_recognition_comes_back_as_it_was(
     tmp_path_factory: pytest.TempPathFactory,
     recognition: Recognition,
-    corrected: tuple[Correction, ...],
     name: str,
     start: int,
     length: int,
 ) -> None:
     folder = tmp_path_factory.mktemp("round")
-    result = ClipResult(3, Heard(Span(start, start + length), recognition, corrected), MAKING.fingerprint, 0)
+    result = ClipResult(3, Heard(Span(start, start + length), recognition), MAKING.fingerprint, 0)
     kept = source(name=name)
     with Vault.open(folder, KEY) as vault:
         vault.begin(kept, MAKING)
@@ -1090,7 +1088,7 @@ def assert_first(vault: Vault) -> None:
     sha256 = "c0" * 32
     assert [kept.source for kept in vault.recordings()] == [Source("旧会议.m4a", 2000, sha256)]
     recognition = Recognition("你好世界。", "zh", (Word("你好", 0, 500, 0.9), Word("世界。", 500, 1000)), 0.9)
-    expected = Heard(Span(0, 16000), recognition, (Correction(0, "你号", "你好", "你号→你好"),))
+    expected = Heard(Span(0, 16000), recognition)
     assert vault.resume(sha256, MAKING.fingerprint) == {Span(0, 16000): expected}, "the fingerprint is the same still"
     assert vault.terms() == {"旧": Glossary((("你号", "你好"),), ("你好",))}
     assert vault.check() == 0

@@ -26,7 +26,7 @@ from jiyao import engines, pipeline
 from jiyao.audio import Note, decode
 from jiyao.engines.scripted import Fault, Script
 from jiyao.errors import AudioError, EngineError, JiyaoError, MemoryLimitError, UsageError, WeightsError
-from jiyao.glossary import Glossary
+from jiyao.glossary import Glossary, hints_for
 from jiyao.memory import SharedBytes, SharedPcm, segments
 from jiyao.pipeline import Options, Progress
 from jiyao.recognition import Engine, Hints, Recognition, Word
@@ -101,12 +101,12 @@ def clips_of(listened: Listened) -> list[tuple[Span, tuple[Span, ...]]]:
 def recognized(worker: Worker, recording: SharedBytes, options: Options) -> Transcript:
     """The whole way through a worker, as jobs go it."""
     pcm, listened = worker.listen(recording, options)
-    hints = options.glossary.hints(options.language)
+    hints = hints_for(options.glossary, options.language)
     heard: list[Heard] = []
     for part in listened.parts:
         clips = [(span, inside(part.speech, span)) for span in part.clips]
         results = worker.recognize(pcm, clips, hints)
-        heard += [pipeline.corrected(clips[index][0], recognition, options) for index, recognition in results]
+        heard += [Heard(clips[index][0], recognition) for index, recognition in results]
     source = Source(SAMPLE.name, listened.n_samples * 1000 // SAMPLE_RATE, "")
     assert worker.info is not None
     pcm.wipe()

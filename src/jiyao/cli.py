@@ -1,5 +1,5 @@
-"""The command line: `jiyao transcribe | web | models | seal | vault`. Results to files or standard output, everything
-else to stderr.
+"""The command line: `jiyao transcribe | web | models | seal | vault | terms`. Results to files or standard output,
+everything else to stderr.
 
 Exit codes (DESIGN section 7): 0 done · 1 some files failed · 2 usage · 3 unreadable audio · 4 no weights ·
 5 engine failed · 6 kept texts · 130 interrupted. When every file failed for the same reason, that reason's code is
@@ -19,7 +19,7 @@ from typing import Annotated, Literal, get_args
 
 import typer
 
-from jiyao import __version__, engines, exports, glossary, kept, opening, results, seal, settings, weights
+from jiyao import __version__, engines, exports, glossary, kept, opening, results, seal, settings, terms_cli, weights
 from jiyao.console import SOUND, Console, FetchBar, FileBar
 from jiyao.errors import EngineError, JiyaoError, OutputError, UsageError, WeightsError
 from jiyao.glossary import Glossary
@@ -58,6 +58,7 @@ app = typer.Typer(
 models = typer.Typer(no_args_is_help=True, help="Model weights: list, get, verify, remove.")
 app.add_typer(models, name="models")
 app.add_typer(kept.app, name="vault")
+app.add_typer(terms_cli.app, name="terms")
 
 
 def main() -> None:
@@ -118,6 +119,12 @@ def transcribe(
         Path | None,
         typer.Option(help="Names and terms: one `原文→规范写法` or one word a line.", show_default=False),
     ] = None,
+    accept: Annotated[
+        float | None,
+        typer.Option(
+            min=0, max=1, help="Put in every term that is only proposed, by its sound, with at least this score: 0.9."
+        ),
+    ] = None,
     speakers: Annotated[str, typer.Option(help="off (others are not in this version yet)")] = "off",
     clean: Annotated[str, typer.Option(help="denoise,loudness (not in this version yet)", show_default=False)] = "",
     minutes: Annotated[bool, typer.Option("--minutes", help="(not in this version yet)")] = False,
@@ -147,7 +154,7 @@ def transcribe(
         max_duration_s=chosen.max_duration_h * 3600,
         notes_language=chosen.ui_language,
     )
-    codes = _all(chosen, options, targets, Delivery(names, force, console))
+    codes = _all(chosen, options, targets, Delivery(names, force, console), accept)
     failed = [code for code in codes if code]
     if failed:
         raise typer.Exit(failed[0] if len(failed) == len(codes) and len(set(failed)) == 1 else 1)
@@ -271,7 +278,13 @@ def _on_off(flag: bool | None) -> str | None:
     return None if flag is None else "on" if flag else "off"
 
 
-def _all(chosen: Settings, options: Options, targets: Mapping[Path, list[Path]], delivery: Delivery) -> list[int]:
+def _all(
+    chosen: Settings,
+    options: Options,
+    targets: Mapping[Path, list[Path]],
+    delivery: Delivery,
+    accept: float | None,
+) -> list[int]:
     """Transcribe all recordings, one loaded worker for them; their exit codes."""
     console = delivery.console
     refused = results.refused(targets, delivery.force)  # makes the folders, too
@@ -282,7 +295,7 @@ def _all(chosen: Settings, options: Options, targets: Mapping[Path, list[Path]],
         # from here on audio is in memory: nothing leaves, and only results and kept texts are written
         seal.guard(seal.Policy("parent", writable=(*folders, *([kept.folder(chosen)] if keeping else []))))
         with Jobs(chosen, vault, worker=worker) as jobs:
-            run = _Run(jobs, options, delivery, refused, worker.info)
+            run = _Run(jobs, options, delivery, refused, worker.info, accept)
             return [run.one(file, targets[file]) for file in targets]
 
 
@@ -290,7 +303,7 @@ def _all(chosen: Settings, options: Options, targets: Mapping[Path, list[Path]],
 class _Run:
     """All recordings of one command, one after the other: in memory there is one, and the worker is kept.
 
-    `refused`: those whose results could not be written anyway.
+    `refused`: those whose results could not be written anyway; `accept`: the least score of a proposal to be put in.
     """
 
     jobs: Jobs
@@ -298,6 +311,7 @@ class _Run:
     delivery: Delivery
     refused: Mapping[Path, OutputError]
     engine: EngineInfo | None
+    accept: float | None
 
     def one(self, file: Path, targets: list[Path]) -> int:
         """Transcribe one recording; its exit code. What was recognised before a failure goes to `<stem>.partial`."""
@@ -326,7 +340,10 @@ class _Run:
             self.jobs.wait(job)
             self.delivery.partial(self.jobs.transcript(job), name, targets)
             raise
+        if self.accept is not None:
+            self.jobs.accept_proposals(job, self.accept)
         transcript = self.jobs.transcript(job)
+        self.delivery.console.proposed(self.jobs.lines(job))
         if view.state != "done":
             self.delivery.partial(transcript, name, targets)
             raise view.error or self.jobs.fault(job) or RuntimeError(view.state)

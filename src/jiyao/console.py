@@ -20,6 +20,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 
 from jiyao.audio import Note
+from jiyao.editing import Line
 from jiyao.engines import Choice, Offer
 from jiyao.errors import JiyaoError
 from jiyao.jobs import Advanced
@@ -28,11 +29,12 @@ from jiyao.pipeline import Stage
 from jiyao.recognition import EngineInfo
 from jiyao.seal import Receipt
 from jiyao.timeline import clock
-from jiyao.transcript import Transcript
+from jiyao.transcript import Transcript, span_ms
 from jiyao.vault import Kept
 from jiyao.weights import FetchProgress, FileCheck
 
 SOUND = ("ok", "unpinned-unchanged", "unpinned-unrecorded")  # verdicts of a file that may be used
+_MOST_PROPOSALS = 20  # shown one by one
 _PIPED_WIDTH = 160  # columns of a table that nobody's window limits
 # the licence goes first where the window is narrow
 _COLUMNS = (
@@ -105,6 +107,15 @@ class Console:
             self.say("cli.no_speech")
         for target in targets:
             self.rich.print(f"  → {escape(str(target))}", soft_wrap=True)
+
+    def proposed(self, lines: Iterable[Line]) -> None:
+        """The terms that may have been meant: where, what, how likely; the first ones of many."""
+        found = [(line, one) for line in lines for one in line.proposals]
+        for line, one in sorted(found, key=lambda item: -item[1].score)[:_MOST_PROPOSALS]:
+            start_ms, _ = span_ms(line.segment, one.start, one.end)
+            self.say("terms.proposed", at=clock(start_ms), before=one.before, after=one.after, score=f"{one.score:.0%}")
+        if found:
+            self.say("terms.proposed_all", count=len(found))
 
     def models(self, offers: list[Offer], choice: Choice) -> None:
         """The table goes to standard output: it is the command's result. What `auto` makes of it goes to stderr."""

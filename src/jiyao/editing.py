@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from jiyao.retiming import joined, parted, retimed
-from jiyao.transcript import Segment
+from jiyao.glossary import Proposal, found
+from jiyao.retiming import corrected, joined, parted, retimed, reverted
+from jiyao.transcript import Rule, Segment
 
 _LONGEST_HISTORY = 1_000  # changes that can be undone
 
@@ -23,7 +24,8 @@ _LONGEST_HISTORY = 1_000  # changes that can be undone
 class Line:
     """One segment as it stands. `version` grows with every change; `clips`: where it was heard, the first one first.
 
-    `edited`: a person wrote it. `checked`: a person looked at it: it is not doubtful any more.
+    `edited`: a person wrote it. `checked`: a person looked at it: it is not doubtful any more. `proposals`: what the
+    terms suggest for it now; `declined`: (before, after) that a person does not want here.
     """
 
     id: str
@@ -32,6 +34,8 @@ class Line:
     segment: Segment
     edited: bool = False
     checked: bool = False
+    declined: tuple[tuple[str, str], ...] = ()
+    proposals: tuple[Proposal, ...] = ()
 
     @property
     def clip(self) -> int:
@@ -94,7 +98,38 @@ class Settle:
     version: int
 
 
-Change = SetText | Split | Merge | SetSpeaker | Rename | Settle
+@dataclass(frozen=True)
+class Correct:
+    """A term in place of what stands at the character `start`, on record. On one line: from its end to its start."""
+
+    line: str
+    version: int
+    start: int
+    before: str
+    after: str
+
+
+@dataclass(frozen=True)
+class Decline:
+    """This is no term here: it is not proposed for this line again."""
+
+    line: str
+    version: int
+    before: str
+    after: str
+
+
+@dataclass(frozen=True)
+class Revert:
+    """Take back the correction that begins at the character `start`."""
+
+    line: str
+    version: int
+    start: int
+
+
+Change = SetText | Split | Merge | SetSpeaker | Rename | Settle | Correct | Decline | Revert
+Propose = Callable[[Segment, Iterable[tuple[str, str]]], tuple[Proposal, ...]]
 
 
 class Conflict(Exception):
@@ -121,9 +156,10 @@ class _Step:
 
 
 class Manuscript:
-    """All lines of one recording. Not safe to share between threads."""
+    """All lines of one recording. Not safe to share between threads. `propose`: of a glossary."""
 
-    def __init__(self) -> None:
+    def __init__(self, propose: Propose = lambda segment, declined: ()) -> None:
+        self._propose = propose
         self._lines: dict[str, Line] = {}
         self._heard: dict[int, tuple[int, tuple[Segment, ...]]] = {}  # clip -> version, segments
         self._undo: deque[_Step] = deque(maxlen=_LONGEST_HISTORY)
@@ -145,7 +181,44 @@ class Manuscript:
 
     def clear(self) -> None:
         """Nothing is left, nothing can be undone."""
-        self.__init__()  # type: ignore[misc]
+        self.__init__(self._propose)  # type: ignore[misc]
+
+    def use(self, propose: Propose) -> tuple[Line, ...]:
+        """Other terms for lines from now on; the lines that are there, to be looked at by them: see `told`."""
+        self._propose = propose
+        return tuple(self._lines.values())
+
+    def told(self, looked_at: Iterable[tuple[Line, tuple[Proposal, ...]]]) -> Patch:
+        """What other terms propose for these lines, where they are as they were then. Versions stay."""
+        fresh = [
+            replace(line, proposals=proposals)
+            for line, proposals in looked_at
+            if self._lines.get(line.id) is line and proposals != line.proposals
+        ]
+        self._lines |= {line.id: line for line in fresh}
+        return Patch(put=tuple(fresh))
+
+    def neighbours(self, clip: int, most: int) -> list[int]:
+        """The clips with text next to this one, the nearest first; which are heard already, not how far they are."""
+        others = {line.clip for line in self._lines.values()} - {clip}
+        return sorted(others, key=lambda other: (abs(other - clip), other))[:most]
+
+    def proposed(self, least: float) -> list[Correct]:
+        """What would put in every term that is proposed with at least this score."""
+        return [
+            Correct(line.id, line.version, one.start, one.before, one.after)
+            for line in self.lines
+            for one in reversed(line.proposals)
+            if one.score >= least
+        ]
+
+    def places(self, before: str, after: str) -> list[Correct]:
+        """What would put `after` wherever `before` stands as a word of its own."""
+        return [
+            Correct(line.id, line.version, start, before, after)
+            for line in self.lines
+            for start in reversed(found(line.segment.text, before))
+        ]
 
     def hear(self, clip: int, segments: Sequence[Segment], version: int) -> Patch:
         """What was recognised in a clip takes the place of what stood there; lines merged over its edge come apart."""
@@ -193,7 +266,8 @@ class Manuscript:
         lines = tuple(line for line in self.lines if line.clip == clip)
         covered = any(clip in line.clips for line in self._lines.values() if line.clip != clip)
         heard = self._heard.get(clip, (0, ()))[1]
-        if not covered and [line.segment for line in lines] == list(heard) and not any(line.checked for line in lines):
+        touched = any(line.checked or line.declined for line in lines)
+        if not covered and not touched and [line.segment for line in lines] == list(heard):
             return None
         return lines
 
@@ -220,14 +294,20 @@ class Manuscript:
 
     def _swap(self, out: tuple[Line, ...], into: tuple[Line, ...]) -> Patch:
         """Lines come with a version that nobody has seen."""
-        for line in out:
-            self._lines.pop(line.id, None)
+        known = {line.id: line for one in out if (line := self._lines.pop(one.id, None))}
         self._version += 1
-        put = tuple(replace(line, version=self._version) for line in into)
+        put = tuple(replace(line, version=self._version, proposals=self._proposals(line, known)) for line in into)
         self._lines |= {line.id: line for line in put}
         stay = {line.id for line in put}
         clips = sorted({clip for line in (*out, *put) for clip in line.clips})
         return Patch(tuple(line.id for line in out if line.id not in stay), put, tuple(clips))
+
+    def _proposals(self, line: Line, known: Mapping[str, Line]) -> tuple[Proposal, ...]:
+        """Not looked for again where nothing that matters has changed."""
+        old = known.get(line.id)
+        if old is not None and (old.segment.text, old.declined) == (line.segment.text, line.declined):
+            return old.proposals
+        return self._propose(line.segment, line.declined)
 
     def _new_id(self) -> str:
         self._serial += 1
@@ -257,6 +337,13 @@ class _Work:
             self._put(replace(line, checked=True, segment=replace(segment, flags=())))
         elif isinstance(change, SetText):
             self._set_text(line, change.text)
+        elif isinstance(change, Correct):
+            self._correct(line, change)
+        elif isinstance(change, Decline):
+            declined = tuple(dict.fromkeys((*line.declined, (change.before, change.after))))
+            self._put(replace(line, declined=declined))
+        elif isinstance(change, Revert):
+            self._revert(line, change.start)
         elif isinstance(change, Split):
             self._split(line, change.offset)
         else:
@@ -269,6 +356,24 @@ class _Work:
         elif text != line.segment.text:
             segment = replace(retimed(line.segment, text), flags=())
             self._put(replace(line, segment=segment, edited=True, checked=True))
+
+    def _correct(self, line: Line, change: Correct) -> None:
+        asked = (change.start, change.before, change.after)
+        proposal = next((one for one in line.proposals if (one.start, one.before, one.after) == asked), None)
+        rule: Rule = proposal.rule if proposal else "typed"
+        try:
+            segment = corrected(line.segment, *asked, rule, proposal.score if proposal else None)
+        except ValueError:
+            raise Conflict([line]) from None
+        self._put(replace(line, segment=segment))
+
+    def _revert(self, line: Line, start: int) -> None:
+        """What was taken back is not proposed again."""
+        correction = next((one for one in line.segment.corrections if one.start == start), None)
+        if correction is None:
+            raise Conflict([line])
+        declined = tuple(dict.fromkeys((*line.declined, (correction.before, correction.after))))
+        self._put(replace(line, segment=reverted(line.segment, correction), declined=declined))
 
     def _split(self, line: Line, offset: int) -> None:
         first, second = parted(line.segment, offset)

@@ -2,6 +2,7 @@
 
     JiyaoError
     ├── UsageError      2  a flag, a setting or a file name makes no sense
+    │   └── DocumentError     a document has no text that can be read
     ├── OutputError     2  a result cannot be written (it exists, the disk is full, no permission)
     ├── AudioError      3  the file cannot be read as audio
     │   └── MemoryLimitError  it would not fit into this computer's memory
@@ -43,6 +44,10 @@ class JiyaoError(Exception):
 
 class UsageError(JiyaoError):
     exit_code = 2
+
+
+class DocumentError(UsageError):
+    pass
 
 
 class OutputError(JiyaoError):

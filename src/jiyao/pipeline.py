@@ -1,6 +1,6 @@
 """The way itself: a recording's bytes → Transcript, the stations called in order, each followed by a report.
 
-    file ─ audio ─ segmentation ─ engine, guards ─ alignment ─ glossary ─ transcript
+    file ─ audio ─ segmentation ─ engine, guards ─ alignment ─ transcript ─ glossary
           (decoding and voice detection run side by side: both leave Python's lock)
 
 It is handed an opened engine, and an aligner where there is one, and never opens them. `transcribe` is the whole way in
@@ -20,13 +20,15 @@ from typing import BinaryIO, Literal, Protocol
 from jiyao import guards, segmentation
 from jiyao.alignment import Alignment
 from jiyao.audio import Decoder, Note, PcmBuffer, Recording
-from jiyao.glossary import Glossary
+from jiyao.glossary import Glossary, correct, hints_for, mentions, propose
 from jiyao.messages import Language, say
 from jiyao.recognition import Aligner, Clip, Engine, EngineInfo, Hints, Recognition
 from jiyao.segmentation import Cutting, Part, SpeechDetector
 from jiyao.text import Script
 from jiyao.timeline import SAMPLE_RATE, Pcm, Span
-from jiyao.transcript import Heard, Source, Transcript, assemble
+from jiyao.transcript import Heard, Segment, Source, Transcript, assemble, segments_of
+
+_NEAR_CLIPS = 8  # whose text tells which terms may come next: two or three minutes
 
 Stage = Literal["loading", "recognizing", "finishing", "done"]
 
@@ -51,6 +53,15 @@ class Options:
     max_duration_s: float = 12 * 3600
     cutting: Cutting = field(default_factory=Cutting)
     notes_language: Language = "en"
+
+    @property
+    def written_glossary(self) -> Glossary:
+        """In the script of the text."""
+        return self.glossary.in_script(self.script)
+
+    def correct(self, segment: Segment) -> Segment:
+        """The segment with the user's terms put right where that is certain."""
+        return correct(self.written_glossary, segment)
 
 
 class Unfinished(Exception):
@@ -103,8 +114,11 @@ def transcribe(
         for part in parts:
             done_ms = part.span.start_ms
             clips = [cut_out(recording, span, segmentation.inside(part.speech, span)) for span in part.clips]
-            for index, recognition in hear(engine, alignment, clips, options.glossary.hints(options.language)):
-                heard.append(corrected(clips[index].span, recognition, options))
+            near = _spoken_of(heard[-_NEAR_CLIPS:], options)
+            for index, recognition in hear(
+                engine, alignment, clips, hints_for(options.glossary, options.language, near)
+            ):
+                heard.append(Heard(clips[index].span, recognition))
                 done_ms = max(done_ms, clips[index].span.end_ms)  # engines may answer in any order
                 report(Progress("recognizing", done_ms, recording.duration_ms))
             report(Progress("recognizing", part.span.end_ms, recording.duration_ms))
@@ -164,10 +178,16 @@ def hear(
     return alignment.timed(clips, guards.recognize(engine, clips, hints))
 
 
-def corrected(span: Span, recognition: Recognition, options: Options) -> Heard:
-    """What was recognised in the clip `span`, with the user's rules applied."""
-    better, corrections = options.glossary.correct(recognition)
-    return Heard(span, better, corrections)
+def segments(heard: Heard, options: Options) -> tuple[Segment, ...]:
+    """What was heard in a clip as it is shown: in the wanted script, the user's terms put right."""
+    return tuple(options.correct(segment) for segment in segments_of(heard, options.script))
+
+
+def _spoken_of(heard: Sequence[Heard], options: Options) -> list[str]:
+    """The terms in these clips, the last one's first."""
+    terms = options.glossary
+    texts = [segment for one in reversed(heard) for segment in segments(one, options)] if terms.terms else []
+    return [term for segment in texts for term in mentions(terms, segment.text, propose(terms, segment))]
 
 
 def finished(
@@ -175,7 +195,7 @@ def finished(
 ) -> Transcript:
     """The transcript of all that was heard, whole or not. `notes` are said in it, in the language for remarks."""
     said = tuple(say(note.key, options.notes_language, **note.parameters) for note in notes)
-    return assemble(replace(source, notes=said), engine, heard, options.script)
+    return assemble(replace(source, notes=said), engine, heard, options.script, options.correct)
 
 
 def summed(notes: Iterable[Note]) -> tuple[Note, ...]:

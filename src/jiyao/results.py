@@ -114,6 +114,17 @@ def _partial(wanted: Sequence[Path]) -> list[Path]:
     raise AssertionError("unreachable")
 
 
+def write(target: Path | None, content: bytes, force: bool) -> None:
+    """One result that is no transcript, to standard output where there is no target. Raises OutputError."""
+    if target is None:
+        _print(content)
+        return
+    try:
+        _write(target, content, force)
+    except OSError as cause:
+        raise OutputError("output.write", target=target, reason=cause.strerror) from cause
+
+
 def _print(content: bytes) -> None:
     sys.stdout.buffer.write(content)
     sys.stdout.buffer.flush()

@@ -7,18 +7,21 @@ between two pauses: short enough to click on and hear, long enough to read.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
-from typing import Any, TypeVar, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 from jiyao.errors import UsageError
-from jiyao.glossary import Correction
 from jiyao.recognition import EngineInfo, Flag, Recognition, Timing, Word
 from jiyao.text import Script, convert, convert_words, ends_sentence, lay_out, tidy
 from jiyao.timeline import Span
 
 JSON_VERSION = 1
+
+Rule = Literal["alias", "variant", "pinyin", "jyutping", "spelling", "transliteration", "typed"]
+"""Why a term was put in: alias: the user's own rule · variant: the term's own letters, written otherwise · pinyin,
+jyutping, spelling, transliteration: it sounds like that · typed: a person corrected the same elsewhere."""
 
 _PAUSE_MS = 800  # a silence inside a clip that a reader would take for the end of a thought
 _MAX_SEGMENT_MS = 15_000  # speech without punctuation or pause is cut at its widest gap beyond this
@@ -32,6 +35,24 @@ class Source:
     duration_ms: int
     sha256: str
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Correction:
+    """A change that was made to a segment's text: at the character `start` there stands `after`, where `before` stood.
+
+    `score` 0…1: of the proposal that a person accepted; None: no proposal was needed.
+    """
+
+    start: int
+    before: str
+    after: str
+    rule: Rule
+    score: float | None = None
+
+    @property
+    def end(self) -> int:
+        return self.start + len(self.after)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +72,7 @@ class Segment:
     flags: tuple[Flag, ...] = ()
     timing: Timing = "measured"
     words: tuple[Word, ...] = ()
+    corrections: tuple[Correction, ...] = ()  # from the text's start to its end
 
 
 @dataclass(frozen=True)
@@ -58,37 +80,33 @@ class Transcript:
     source: Source
     engine: EngineInfo
     segments: tuple[Segment, ...] = ()
-    corrections: tuple[Correction, ...] = ()
     minutes: None = None
+
+    @property
+    def corrections(self) -> tuple[Correction, ...]:
+        """All of them, in the order of time."""
+        return tuple(correction for segment in self.segments for correction in segment.corrections)
 
 
 @dataclass(frozen=True)
 class Heard:
-    """A clip's place in the recording, what was recognised there, what was corrected (times from the clip's start)."""
+    """A clip's place in the recording, and what was recognised there."""
 
     span: Span
     recognition: Recognition
-    corrections: tuple[Correction, ...] = ()
 
 
-def assemble(source: Source, engine: EngineInfo, heard: Iterable[Heard], script: Script = "simplified") -> Transcript:
-    """Clips in any order to one Transcript in the order of time."""
+def assemble(
+    source: Source,
+    engine: EngineInfo,
+    heard: Iterable[Heard],
+    script: Script = "simplified",
+    correct: Callable[[Segment], Segment] = lambda segment: segment,
+) -> Transcript:
+    """Clips in any order to one Transcript in the order of time. `correct`: a glossary's."""
     ordered = sorted(heard, key=lambda item: item.span)
-    return Transcript(
-        source=source,
-        engine=engine,
-        segments=tuple(segment for item in ordered for segment in segments_of(item, script)),
-        corrections=corrections_of(ordered),
-    )
-
-
-def corrections_of(heard: Iterable[Heard]) -> tuple[Correction, ...]:
-    """What was corrected, on the recording's clock."""
-    return tuple(
-        replace(correction, start_ms=correction.start_ms + item.span.start_ms)
-        for item in sorted(heard, key=lambda item: item.span)
-        for correction in item.corrections
-    )
+    segments = (correct(segment) for item in ordered for segment in segments_of(item, script))
+    return Transcript(source=source, engine=engine, segments=tuple(segments))
 
 
 def segments_of(heard: Heard, script: Script = "simplified") -> list[Segment]:
@@ -183,10 +201,31 @@ def _typeset(words: Sequence[Word], script: Script) -> tuple[Word, ...]:
     )
 
 
+def places(segment: Segment) -> list[tuple[int, int]]:
+    """Where each word stands in the text, as (from, to) in characters; words that are not there are empty."""
+    found = []
+    reached = 0
+    for word in segment.words:
+        start = segment.text.find(word.text, reached)
+        if start < 0:
+            found.append((reached, reached))
+            continue
+        reached = start + len(word.text)
+        found.append((start, reached))
+    return found
+
+
+def span_ms(segment: Segment, start: int, end: int) -> tuple[int, int]:
+    """When the characters `start` to `end` are said; the whole segment where it has no words there."""
+    placed = zip(segment.words, places(segment), strict=True)
+    under = [word for word, (left, right) in placed if left < end and start < right]
+    return (under[0].start_ms, under[-1].end_ms) if under else (segment.start_ms, segment.end_ms)
+
+
 def to_json(transcript: Transcript) -> str:
     """JSON version 1 (DESIGN section 7; `source.notes` and `timing` are ours: what is cut off or estimated says so)."""
     engine = transcript.engine
-    document = {
+    document: dict[str, Any] = {
         "version": JSON_VERSION,
         "source": asdict(transcript.source),
         "engine": {
@@ -195,11 +234,20 @@ def to_json(transcript: Transcript) -> str:
             "revision": engine.revision,
             "device": engine.device,
         },
-        "segments": [asdict(segment) for segment in transcript.segments],
-        "corrections": [asdict(correction) for correction in transcript.corrections],
+        "segments": [asdict(replace(segment, corrections=())) for segment in transcript.segments],
+        "corrections": list(_corrections(transcript.segments)),
         "minutes": transcript.minutes,
     }
+    for segment in document["segments"]:
+        del segment["corrections"]  # they have a list of their own, for those who look for nothing else
     return json.dumps(document, ensure_ascii=False, indent=1)
+
+
+def _corrections(segments: Sequence[Segment]) -> Iterable[dict[str, Any]]:
+    for index, segment in enumerate(segments):
+        for one in segment.corrections:
+            start_ms, _ = span_ms(segment, one.start, one.end)
+            yield {"segment": index, "start_ms": start_ms, **asdict(one)}
 
 
 def from_json(text: str) -> Transcript:
@@ -218,11 +266,16 @@ def _from_document(document: dict[str, Any]) -> Transcript:
     engine = document["engine"]
     if not isinstance(source["name"], str) or type(source["duration_ms"]) is not int:
         raise ValueError(f"not a source: {source}")
+    corrections: dict[int, list[Any]] = {}
+    for raw in document["corrections"]:
+        corrections.setdefault(raw["segment"], []).append({k: raw[k] for k in raw if k not in ("segment", "start_ms")})
     return Transcript(
         source=Source(**{**source, "notes": tuple(source.get("notes", ()))}),
         engine=EngineInfo(**engine, dtype=""),
-        segments=tuple(map(segment_from_document, document["segments"])),
-        corrections=tuple(Correction(**correction) for correction in document["corrections"]),
+        segments=tuple(
+            segment_from_document({**raw, "corrections": corrections.get(index, ())})
+            for index, raw in enumerate(document["segments"])
+        ),
     )
 
 
@@ -232,7 +285,12 @@ def segment_from_document(raw: Mapping[str, Any]) -> Segment:
     if not set(flags) <= set(get_args(Flag)):
         raise ValueError(f"unknown flag in {flags}")
     words = tuple(_checked(Word(**word)) for word in raw["words"])
-    return _checked(Segment(**{**raw, "flags": flags, "words": words}))
+    corrections = tuple(Correction(**correction) for correction in raw.get("corrections", ()))
+    segment = _checked(Segment(**{**raw, "flags": flags, "words": words, "corrections": corrections}))
+    for one in corrections:
+        if one.rule not in get_args(Rule) or one.start < 0 or segment.text[one.start : one.end] != one.after:
+            raise ValueError(f"not a correction of this text: {one}")
+    return segment
 
 
 _Timed = TypeVar("_Timed", Word, Segment)

@@ -12,7 +12,7 @@ the first byte to the last: no upload is spooled, no answer may be cached.
     keep       the vault, opened when a person wants it
     desk       all that together with the jobs: one for a process
     events     what happens, as it happens
-    receiving, sound, work, house     routes: audio in, audio out, jobs, the rest
+    receiving, sound, work, terms, house     routes: audio in, audio out, jobs, terms and documents, the rest
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from jiyao.api import events, house, receiving, sound, work
+from jiyao.api import events, house, receiving, sound, terms, work
 from jiyao.api.desk import Desk
 from jiyao.api.guard import Guard
 
@@ -42,6 +42,7 @@ def routes(desk: Desk) -> list[BaseRoute]:
         *receiving.routes(desk),
         *sound.routes(desk.jobs, desk.peaks),
         *work.routes(desk),
+        *terms.routes(desk),
         *house.nothing_else(),
     ]
 

@@ -29,6 +29,7 @@ _MOST_JSON_BYTES = 32 << 20  # "replace all" in a long meeting is a few
 _STATUS: Mapping[str, int] = {
     "jobs.unknown": 404,
     "jobs.no_audio": 404,
+    "terms.unknown_set": 404,
     "vault.absent": 404,
     "vault.unknown_recording": 404,
     "web.not_found": 404,
@@ -43,6 +44,7 @@ _STATUS: Mapping[str, int] = {
     "web.wiped_meanwhile": 409,
     "web.no_length": 411,
     "web.too_large": 413,
+    "documents.too_large": 413,
     "web.unexpected": 500,
     "vault.wrong_passphrase": 400,
     "vault.empty_passphrase": 400,

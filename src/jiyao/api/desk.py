@@ -192,9 +192,18 @@ class Desk:
         self._terms, self._terms_error = terms, None
         try:
             self._glossary = glossary.parse(terms)
+            self._propose()
             self.keep.keep_terms(self._glossary)
         except (UsageError, VaultError) as error:
             self._terms_error = error
+
+    def _propose(self) -> None:
+        """By the terms as they are now, in all texts: pages hear of it line by line."""
+
+        def look() -> None:
+            self.jobs.use_terms(self._glossary)  # the newest, whichever thread comes last
+
+        threading.Thread(target=look, name="terms", daemon=True).start()
 
     def set_keep(self, on: bool, passphrase: str | None) -> wire.Json:
         """Raises VaultError."""
@@ -210,7 +219,8 @@ class Desk:
         if self._terms:
             self._set_terms(self._terms)
         elif kept is not None:
-            self._terms, self._glossary = _written(kept), kept
+            self._terms, self._glossary = kept.written(), kept
+            self._propose()
             self.jobs.announce("settings", {})
 
     def _keep_as_set(self) -> None:
@@ -285,10 +295,3 @@ def _language(value: str) -> str:
     if _LANGUAGE.fullmatch(value) is None:
         raise UsageError("web.bad_value", name="language", value=value, allowed="auto, zh, yue, en, …")
     return value
-
-
-def _written(terms: Glossary) -> str:
-    """As a person would write it into the box."""
-    ruled = {term for _, term in terms.rules}
-    lines = [f"{alias}→{term}" for alias, term in terms.rules]
-    return "\n".join([*lines, *(term for term in terms.terms if term not in ruled)])

@@ -15,7 +15,7 @@ from jiyao.api.desk import Desk
 from jiyao.api.work import attachment, export_options
 from jiyao.messages import table
 
-_GROUPS = ("desk", "lines", "player")
+_GROUPS = ("desk", "lines", "player", "termsdesk")
 
 
 def routes(desk: Desk) -> list[BaseRoute]:

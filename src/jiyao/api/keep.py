@@ -9,15 +9,17 @@ import contextlib
 import threading
 from pathlib import Path
 
-from jiyao import seal, vault
+from jiyao import glossary, seal, vault
 from jiyao.api import wire
-from jiyao.errors import VaultError
+from jiyao.errors import UsageError, VaultError
 from jiyao.glossary import Glossary
 from jiyao.jobs import Jobs
 from jiyao.vault import Kept, Keyring, Passphrase, Vault
 
 _STORE_IS_NO_USE = ("vault.no_keyring", "vault.keyring_refused")
-_TERMS = "desk"  # the name of the one set of terms that the page has
+_TERMS = "desk"  # the name of the set of terms that the page's box holds
+_LONGEST_NAME = 60  # characters
+_MOST_SETS = 200
 
 
 class Keep:
@@ -86,6 +88,42 @@ class Keep:
     def keep_terms(self, terms: Glossary) -> None:
         if self._on and self._vault is not None:
             self._vault.keep_terms(_TERMS, terms)
+
+    # named sets of terms, as texts
+
+    @property
+    def has_sets(self) -> bool:
+        """Whether there is a place for them."""
+        return self._on and self._vault is not None
+
+    def sets(self) -> dict[str, str]:
+        """Name → text, by name; the page's box is none of them. Raises UsageError while nothing is kept."""
+        found = self._for_sets().term_texts()
+        return {name: found[name] for name in sorted(found) if name != _TERMS}
+
+    def keep_set(self, name: str, text: str) -> Glossary:
+        """Add a set, or replace the one of this name. Raises UsageError: a mistake in the text, no name for a set, too
+        many of them; VaultError."""
+        terms = glossary.parse(text)
+        if name == _TERMS or not name.strip() or len(name) > _LONGEST_NAME or not name.isprintable():
+            raise UsageError("terms.bad_set_name", name=name[:_LONGEST_NAME], most=_LONGEST_NAME)
+        known = self.sets()
+        if name not in known and len(known) >= _MOST_SETS:
+            raise UsageError("terms.too_many_sets", most=_MOST_SETS)
+        self._for_sets().keep_terms(name, terms, text)
+        return terms
+
+    def delete_set(self, name: str) -> None:
+        """Raises UsageError where there is none of this name."""
+        if name not in self.sets():
+            raise UsageError("terms.unknown_set", name=name)
+        self._for_sets().delete_terms(name)
+
+    def _for_sets(self) -> Vault:
+        with self._lock:
+            if self._vault is None or not self._on:
+                raise UsageError("terms.not_kept")
+            return self._vault
 
     def close(self) -> None:
         with self._lock:

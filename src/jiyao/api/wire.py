@@ -10,11 +10,12 @@ from typing import Any
 from jiyao.audio import Note
 from jiyao.editing import Line
 from jiyao.errors import JiyaoError, UsageError
+from jiyao.glossary import Proposal
 from jiyao.jobs import Advanced, ClipView, JobView, Wiped
 from jiyao.messages import Language, say, table
 from jiyao.recognition import EngineInfo
-from jiyao.retiming import places
 from jiyao.timeline import Span
+from jiyao.transcript import Correction, places
 
 Json = dict[str, Any]
 
@@ -122,6 +123,19 @@ def line(one: Line) -> Json:
         "edited": one.edited,
         "checked": one.checked,
         "words": words,
+        "proposals": [_placed(segment.text, proposal) for proposal in one.proposals],
+        "corrections": [_placed(segment.text, correction) for correction in segment.corrections],
+    }
+
+
+def _placed(text: str, change: Proposal | Correction) -> Json:
+    return {
+        "start": units(text, change.start),
+        "end": units(text, change.end),
+        "before": change.before,
+        "after": change.after,
+        "score": change.score,
+        "rule": change.rule,
     }
 
 

@@ -18,9 +18,10 @@ from jiyao import editing, exports
 from jiyao.api import wire
 from jiyao.api.answers import Door, Fields, answer, fields_of, in_thread, is_on, language_of
 from jiyao.api.desk import Desk
-from jiyao.editing import Merge, Rename, SetSpeaker, SetText, Settle, Split
+from jiyao.editing import Correct, Decline, Merge, Rename, Revert, SetSpeaker, SetText, Settle, Split
 from jiyao.errors import UsageError
 from jiyao.exports import ExportOptions
+from jiyao.glossary import learned
 from jiyao.messages import Language
 from jiyao.settings import EngineChoice
 
@@ -88,16 +89,34 @@ def _states(desk: Desk) -> list[BaseRoute]:
 def _texts(desk: Desk) -> list[BaseRoute]:
     jobs = desk.jobs
 
-    def changed(job: str, asked: list[Fields]) -> int:
+    def changed(job: str, asked: list[Fields]) -> wire.Json:
         texts = {line.id: line.segment.text for line in jobs.lines(job)}
         try:
-            return jobs.edit(job, [_change(one, texts) for one in asked])
+            seq = jobs.edit(job, [_change(one, texts) for one in asked])
         except ValueError as cause:
             raise UsageError("web.cannot_split") from cause
+        return {"seq": seq, "learned": taught(job, asked, texts)}
+
+    def taught(job: str, asked: list[Fields], texts: Mapping[str, str]) -> wire.Json | None:
+        """By a person who wrote one text. `from`: as it was when they began; the page saves while they write."""
+        if len(asked) != 1 or asked[0].text("kind") != "text":
+            return None
+        old = asked[0].maybe_text("from") or texts.get(asked[0].text("line"), "")
+        known = learned(old, " ".join(asked[0].text("text").split()))
+        if known is None:
+            return None
+        return {"before": known.before, "after": known.after, "places": jobs.places(job, known.before)}
 
     async def edit(request: Request) -> Response:
         asked = (await fields_of(request)).objects("changes")
-        return answer({"seq": await in_thread(changed, _job(request), asked)})
+        return answer(await in_thread(changed, _job(request), asked))
+
+    async def replace(request: Request) -> Response:
+        asked = await fields_of(request)
+        before, after = asked.text("before"), " ".join(asked.text("after").split())
+        if not before.strip() or not after:
+            raise UsageError("web.bad_field", name="before" if after else "after")
+        return answer({"done": await in_thread(jobs.replace, _job(request), before, after)})
 
     async def undo(request: Request) -> Response:
         return answer({"done": await in_thread(jobs.undo, _job(request))})
@@ -107,6 +126,7 @@ def _texts(desk: Desk) -> list[BaseRoute]:
 
     return [
         Route("/api/jobs/{job}/edits", Door(POST=edit)),
+        Route("/api/jobs/{job}/replace", Door(POST=replace)),
         Route("/api/jobs/{job}/undo", Door(POST=undo)),
         Route("/api/jobs/{job}/redo", Door(POST=redo)),
     ]
@@ -118,15 +138,19 @@ _KINDS: Mapping[str, Callable[[Fields], editing.Change]] = {
     "speaker": lambda one: SetSpeaker(one.text("line"), one.number("version"), one.maybe_text("speaker")),
     "rename": lambda one: Rename(one.text("speaker"), one.text("name")),
     "settle": lambda one: Settle(one.text("line"), one.number("version")),
+    "decline": lambda one: Decline(one.text("line"), one.number("version"), one.text("before"), one.text("after")),
 }
 
 
 def _change(one: Fields, texts: Mapping[str, str]) -> editing.Change:
     """`texts`: of the lines, for an offset in UTF-16 units; another version than the one asked for is a conflict."""
     kind = one.text("kind")
-    if kind == "split":
-        line = one.text("line")
-        return Split(line, one.number("version"), wire.characters(texts.get(line, ""), one.number("offset")))
+    if kind in ("split", "correct", "revert"):
+        line, version = one.text("line"), one.number("version")
+        place = wire.characters(texts.get(line, ""), one.number("offset" if kind == "split" else "start"))
+        if kind == "correct":
+            return Correct(line, version, place, one.text("before"), one.text("after"))
+        return Split(line, version, place) if kind == "split" else Revert(line, version, place)
     if kind not in _KINDS:
         raise UsageError("web.bad_field", name="kind")
     return _KINDS[kind](one)

@@ -14,6 +14,7 @@ from dataclasses import replace
 from jiyao.audio import Note
 from jiyao.editing import Change, Line, Patch
 from jiyao.errors import JiyaoError, UsageError
+from jiyao.glossary import Glossary, mentions
 from jiyao.jobs.events import (
     ENDED,
     Advanced,
@@ -36,14 +37,16 @@ from jiyao.jobs.events import (
 from jiyao.jobs.job import ClipView, Job, JobView, Take, Text
 from jiyao.memory import SharedPcm
 from jiyao.messages import say
-from jiyao.pipeline import Options
+from jiyao.pipeline import Options, segments
 from jiyao.recognition import EngineInfo
 from jiyao.segmentation import Part
 from jiyao.settings import EngineChoice
 from jiyao.timeline import clock
-from jiyao.transcript import Heard, Source, Transcript, corrections_of, segments_of
+from jiyao.transcript import Heard, Source, Transcript
 
 _NOBODY = EngineInfo("", "", "", "", "")
+_NEAR_CLIPS = 8  # whose text tells which terms are spoken of here: two or three minutes
+_LINES_AT_ONCE = 100  # looked at between two holds of the lock: a tenth of a second
 _COUNTED = "count"  # notes of one key that carry it are added up
 
 
@@ -56,6 +59,7 @@ class Board:
         self.jobs: dict[str, Job] = {}  # in the order they came
         self.queue: list[Job] = []
         self.running: Job | None = None
+        self._terms: Glossary | None = None  # that texts are looked at by last
 
     def find(self, job_id: str) -> Job:
         """Raises UsageError for a job that is not there (any more)."""
@@ -188,9 +192,9 @@ class Board:
 
     def hear(self, job: Job, clip: int, take: Take, heard: Heard) -> Patch:
         """One clip's text; a take never hears a clip twice."""
-        segments = tuple(segments_of(heard, take.options.script))
+        shown = segments(heard, take.options)
         with self.changed:
-            text = Text(take.version, heard, segments, job.engine or _NOBODY)
+            text = Text(take.version, heard, shown, job.engine or _NOBODY)
             texts = job.texts.setdefault(clip, [])
             if any(known.version == take.version for known in texts):
                 return Patch()
@@ -203,6 +207,18 @@ class Board:
         patch = job.manuscript.hear(clip, text.segments, text.version)
         self.changed_lines(job, patch)
         return patch
+
+    def neighbours(self, job: Job, clip: int) -> list[int]:
+        """The clips whose text tells which terms are likely in this one, the nearest first."""
+        with self.changed:
+            return job.manuscript.neighbours(clip, _NEAR_CLIPS)
+
+    def spoken_of(self, job: Job, clips: Sequence[int], terms: Glossary) -> list[str]:
+        """The terms in the lines of these clips."""
+        with self.changed:
+            lines = [line for line in job.manuscript.lines if line.clip in clips]
+            lines.sort(key=lambda line: clips.index(line.clip))
+            return [term for line in lines for term in mentions(terms, line.segment.text, line.proposals)]
 
     def restore(self, job: Job, states: Mapping[int, Sequence[Line]]) -> None:
         """Edits that were kept, by clip, over what was heard there."""
@@ -217,6 +233,23 @@ class Board:
         patch = job.manuscript.change(changes)
         self.changed_lines(job, patch)
         return patch
+
+    def use_terms(self, terms: Glossary) -> None:
+        """Propose by these terms from now on, in every text that is there: a long one takes seconds, so the lock is
+        only held between stretches of it. Given up when other terms come meanwhile."""
+        with self.changed:
+            self._terms = terms
+            there = [(job, job.proposer(terms)) for job in self.jobs.values()]
+            texts = [(job, propose, job.manuscript.use(propose)) for job, propose in there]
+        for job, propose, lines in texts:
+            for start in range(0, len(lines), _LINES_AT_ONCE):
+                if self._terms is not terms:
+                    return
+                some = lines[start : start + _LINES_AT_ONCE]
+                looked_at = [(line, propose(line.segment, line.declined)) for line in some]
+                with self.changed:
+                    if self._terms is terms and job.id in self.jobs:
+                        self.changed_lines(job, job.manuscript.told(looked_at))
 
     def changed_lines(self, job: Job, patch: Patch) -> None:
         """Held."""
@@ -322,10 +355,9 @@ class Board:
             main = next((text.engine for text in shown if text.engine.name == engines.most_common(1)[0][0]), None)
             engine = main or job.engine or _NOBODY
             source = Source(job.name, job.duration_ms, job.sha256)
-            segments = tuple(line.segment for line in job.manuscript.lines)
-            corrections = corrections_of(text.heard for text in shown)
+            lines = tuple(line.segment for line in job.manuscript.lines)
         said = tuple(say(note.key, options.notes_language, **note.parameters) for note in notes)
-        return Transcript(replace(source, notes=said), engine, segments, corrections)
+        return Transcript(replace(source, notes=said), engine, lines)
 
     def is_over(self, job: Job) -> bool:
         with self.changed:

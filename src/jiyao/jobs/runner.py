@@ -9,9 +9,11 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 from jiyao.audio import Note
 from jiyao.errors import AudioError, EngineError, JiyaoError
+from jiyao.glossary import fits, hints_for
 from jiyao.jobs.board import Board
 from jiyao.jobs.crew import Cancelled, Crew
 from jiyao.jobs.events import Advanced
@@ -21,7 +23,8 @@ from jiyao.jobs.keeping import Keeper
 from jiyao.jobs.pace import Pace
 from jiyao.jobs.scrubbing import scrub
 from jiyao.memory import Ledger
-from jiyao.pipeline import Progress, corrected
+from jiyao.pipeline import Progress
+from jiyao.recognition import Hints
 from jiyao.segmentation import inside
 from jiyao.settings import EngineChoice
 from jiyao.timeline import Span
@@ -202,11 +205,21 @@ class Runner:
                 self._after_loss(work, group, lost)
 
     def _group(self, work: _Take) -> list[int]:
-        """The next clips for one call: those left of a part, or fewer."""
+        """The next clips for one call: those left of a part, or fewer; all may have the same hints."""
         first = work.todo[0]
         end = next(part.span.end for part in work.job.parts if work.job.clips[first] in part.clips)
         group = [clip for clip in work.todo if work.job.clips[first].start <= work.job.clips[clip].start < end]
-        return group[: work.ladder.size]
+        group = group[: work.ladder.size]
+        if fits(work.take.options.glossary):
+            return group
+        near = self._board.neighbours(work.job, first)
+        return list(takewhile(lambda clip: self._board.neighbours(work.job, clip) == near, group))
+
+    def _hints(self, work: _Take, clip: int) -> Hints:
+        """The terms that are likely in this clip, by what is known of its neighbours."""
+        options = work.take.options
+        near = self._board.neighbours(work.job, clip) if options.glossary.terms else ()
+        return hints_for(options.glossary, options.language, self._board.spoken_of(work.job, near, options.glossary))
 
     def _hear(self, work: _Take, group: Sequence[int]) -> None:
         """One call of the worker; every result goes to the vault, then to the board."""
@@ -214,13 +227,13 @@ class Runner:
         engine = self._crew.ready(job, take)
         worker, pcm = self._crew.worker, job.pcm
         assert pcm is not None
+        hints = self._hints(work, group[0])
         clips = [(job.clips[clip], self._speech(job, clip)) for clip in group]
-        hints = take.options.glossary.hints(take.options.language)
         pace.begin()
         try:
             for index, recognition in worker.recognize(pcm, clips, hints, max_batch=work.ladder.size):
                 clip = group[index]
-                heard = corrected(job.clips[clip], recognition, take.options)
+                heard = Heard(job.clips[clip], recognition)
                 work.keeper.keep(clip, heard)
                 patch = self._board.hear(job, clip, take, heard)
                 if take.version > 0:

@@ -15,6 +15,7 @@ from typing import BinaryIO
 from jiyao import editing, seal
 from jiyao.editing import Line, Patch
 from jiyao.errors import AudioError, UsageError
+from jiyao.glossary import Glossary
 from jiyao.jobs.board import Board
 from jiyao.jobs.crew import Crew, OpenWorker
 from jiyao.jobs.events import (
@@ -272,6 +273,33 @@ class Jobs:
             job = self._board.find(job_id)
             self._keep_edit(job, self._board.edit(job, changes))
             return self._feed.seq
+
+    def replace(self, job_id: str, before: str, after: str) -> int:
+        """A person's correction wherever the same word stands, as one step on record; in how many places."""
+        with self._board.changed:
+            job = self._board.find(job_id)
+            changes = job.manuscript.places(before, after)
+            if changes:
+                self._keep_edit(job, self._board.edit(job, changes))
+            return len(changes)
+
+    def accept_proposals(self, job_id: str, least: float) -> int:
+        """Put in every term that is proposed with at least this score, as one step on record; how many."""
+        with self._board.changed:
+            job = self._board.find(job_id)
+            changes = job.manuscript.proposed(least)
+            if changes:
+                self._keep_edit(job, self._board.edit(job, changes))
+            return len(changes)
+
+    def places(self, job_id: str, before: str) -> int:
+        """In how many places this word stands."""
+        with self._board.changed:
+            return len(self._board.find(job_id).manuscript.places(before, ""))
+
+    def use_terms(self, terms: Glossary) -> None:
+        """Propose by these terms in every text that is there; those that are recognised have theirs in `Options`."""
+        self._board.use_terms(terms)
 
     def undo(self, job_id: str) -> bool:
         """Take the last change of a text back, whoever made it; False: there is none."""

@@ -6,13 +6,15 @@ States, not changes: the last one of a clip counts, however often it was heard a
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from jiyao.editing import Line, Manuscript
+from jiyao.glossary import Glossary, correct
 from jiyao.text import Script
 from jiyao.timeline import Span
-from jiyao.transcript import Heard, Segment, segment_from_document, segments_of
+from jiyao.transcript import Segment, segment_from_document, segments_of
 from jiyao.vault.cipher import Json
+from jiyao.vault.records import ClipResult, Making
 
 
 def edit_of(states: Mapping[Span, Sequence[Line] | None]) -> Json:
@@ -40,23 +42,32 @@ def edited(edits: Iterable[Json]) -> dict[Span, tuple[Line, ...]]:
     return found
 
 
-def segments_after(edits: Iterable[Json], heard: Iterable[Heard], script: Script) -> tuple[Segment, ...]:
-    """The text of all clips as it stands after the edits."""
+def segments_after(edits: Iterable[Json], shown: Mapping[Span, Sequence[Segment]]) -> tuple[Segment, ...]:
+    """The text of all clips as it stands after the edits. `shown`: as it stood before them."""
     made = Manuscript()
     kept = edited(edits)
     states = {}
-    for clip, item in enumerate(sorted(heard, key=lambda item: item.span)):
-        made.hear(clip, segments_of(item, script), 0)
-        if item.span in kept:
-            states[clip] = kept[item.span]
+    for clip, span in enumerate(sorted(shown)):
+        made.hear(clip, shown[span], 0)
+        if span in kept:
+            states[clip] = kept[span]
     made.restore(states)
     return tuple(line.segment for line in made.lines)
 
 
+def as_shown(result: ClipResult, making: Making | None, script: Script) -> list[Segment]:
+    """What a clip's result was shown as, before any edit: the terms of those days put right."""
+    terms = (making.glossary if making else Glossary()).in_script(script)
+    return [correct(terms, segment) for segment in segments_of(result.heard, script)]
+
+
 def _told(line: Line) -> Json:
-    return asdict(line)
+    told = asdict(replace(line, proposals=()))  # those come from the terms of the day
+    del told["proposals"]
+    return told
 
 
 def _line(raw: Mapping[str, Json]) -> Line:
     segment = segment_from_document(raw["segment"])
-    return Line(raw["id"], 0, tuple(raw["clips"]), segment, bool(raw["edited"]), bool(raw["checked"]))
+    declined = tuple((str(before), str(after)) for before, after in raw.get("declined", ()))
+    return Line(raw["id"], 0, tuple(raw["clips"]), segment, bool(raw["edited"]), bool(raw["checked"]), declined)

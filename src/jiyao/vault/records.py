@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from jiyao.glossary import Correction, Glossary
+from jiyao.glossary import Glossary
 from jiyao.messages import Language, say
 from jiyao.recognition import EngineInfo, Recognition, Word
 from jiyao.timeline import Span
@@ -30,6 +30,11 @@ class Making:
     engine: EngineInfo
     aligner: EngineInfo | None = None
     settings: Mapping[str, Json] = field(default_factory=dict)
+
+    @property
+    def glossary(self) -> Glossary:
+        """The terms that were put right in what it made."""
+        return glossary_from_json({"rules": (), "terms": (), **self.settings})
 
     @property
     def fingerprint(self) -> str:
@@ -60,6 +65,11 @@ class ClipResult:
     heard: Heard
     fingerprint: str
     version: int = 0
+
+    @property
+    def place(self) -> tuple[str, int, int, int]:
+        """What tells it from all others of its recording."""
+        return self.fingerprint, self.version, self.heard.span.start, self.heard.span.end
 
 
 @dataclass(frozen=True)
@@ -148,7 +158,6 @@ def clip_to_json(result: ClipResult, sha256: str) -> Json:
         "version": result.version,
         "span": _span_to_json(result.heard.span),
         "recognition": {**_shallow(recognition), "words": [list(_shallow(w).values()) for w in recognition.words]},
-        "corrections": [_shallow(correction) for correction in result.heard.corrections],
     }
 
 
@@ -157,8 +166,7 @@ def clip_from_json(raw: Json) -> ClipResult:
     recognition = Recognition(
         **{**said, "words": tuple(Word(*word) for word in said["words"]), "flags": tuple(said["flags"])}
     )
-    corrections = tuple(Correction(**correction) for correction in raw["corrections"])
-    heard = Heard(Span(*raw["span"]), recognition, corrections)
+    heard = Heard(Span(*raw["span"]), recognition)
     return ClipResult(raw["index"], heard, raw["fingerprint"], raw["version"])
 
 

@@ -16,10 +16,10 @@ from jiyao.messages import Language, say
 from jiyao.recognition import EngineInfo
 from jiyao.text import Script
 from jiyao.timeline import Span
-from jiyao.transcript import Heard, Source, Transcript, corrections_of
+from jiyao.transcript import Heard, Source, Transcript
 from jiyao.vault import keys, records
 from jiyao.vault.cipher import NOBODY, Cipher, Damaged, Json
-from jiyao.vault.edits import segments_after
+from jiyao.vault.edits import as_shown, segments_after
 from jiyao.vault.keys import Header, Key
 from jiyao.vault.records import Begun, ClipResult, Clips, Deleted, Kept, Making, PartProgress
 from jiyao.vault.store import FILE_NAME, Store, current_version, exists, translated
@@ -140,7 +140,7 @@ class Vault:
         with self._lock, self._store.transaction():
             self._require(tag)
             before = self._values.count(_CLIP, tag)
-            self._values.put(_CLIP, tag, records.clip_to_json(result, sha256), *_place(result))
+            self._values.put(_CLIP, tag, records.clip_to_json(result, sha256), *result.place)
             self._count(tag, self._values.count(_CLIP, tag) - before)
 
     def replace(self, sha256: str, stretch: Span, version: int) -> int:
@@ -159,7 +159,7 @@ class Vault:
                 if r.version != version and wanted and (r.fingerprint not in wanted or r.heard.span in fresh)
             ]
             for result in old:
-                self._values.remove(_CLIP, tag, *_place(result))
+                self._values.remove(_CLIP, tag, *result.place)
             self._count(tag, -len(old))
             kept = self._kept(tag)
             if wanted and kept and stretch.start == 0 and stretch.end_ms >= kept.source.duration_ms:
@@ -184,10 +184,11 @@ class Vault:
             self._values.put(_EDIT, tag, {"number": number, "edit": edit}, number)
             return number
 
-    def keep_terms(self, name: str, terms: Glossary) -> None:
-        """A set of terms under a name, for any recording; an older one of this name is replaced."""
+    def keep_terms(self, name: str, terms: Glossary, text: str = "") -> None:
+        """A set of terms under a name, for any recording; an older one is replaced. `text`: as a person wrote it."""
+        value = {"name": name, "terms": records.glossary_to_json(terms), "text": text}
         with self._lock, self._store.transaction():
-            self._values.put(_TERMS, NOBODY, {"name": name, "terms": records.glossary_to_json(terms)}, name)
+            self._values.put(_TERMS, NOBODY, value, name)
 
     def delete_terms(self, name: str) -> None:
         """Overwritten with zeros; none of that name is fine."""
@@ -250,9 +251,9 @@ class Vault:
         if len(engines) > 1:
             notes.append(say("vault.note_engines", language, engines=", ".join(engines)))
         engine = made[-1].engine if made else EngineInfo("", "", "", "", "")
-        heard = [result.heard for result in shown]
         source = replace(source, notes=(*source.notes, *notes))
-        return Transcript(source, engine, segments_after(edits, heard, script), corrections_of(heard))
+        texts = {result.heard.span: as_shown(result, makings.get(result.version), script) for result in shown}
+        return Transcript(source, engine, segments_after(edits, texts))
 
     def parts(self, sha256: str) -> tuple[PartProgress, ...]:
         return records.parts_from_json(self._read(_PARTS, self._tag(sha256)) or [])
@@ -272,6 +273,12 @@ class Vault:
         with self._lock, self._store.reading():
             values, _ = self._values.all(_TERMS, NOBODY)
         return {value["name"]: records.glossary_from_json(value["terms"]) for value in values}
+
+    def term_texts(self) -> dict[str, str]:
+        """The same sets as texts: what a person wrote, comments and all, where that was kept too."""
+        with self._lock, self._store.reading():
+            values, _ = self._values.all(_TERMS, NOBODY)
+        return {v["name"]: v.get("text") or records.glossary_from_json(v["terms"]).written() for v in values}
 
     def check(self) -> int:
         """Read every value; how many are damaged or missing."""
@@ -384,11 +391,6 @@ def _make(path: Path, key: Key, busy_s: float) -> None:
     except BaseException:
         keys.forget(header)
         raise
-
-
-def _place(result: ClipResult) -> tuple[str, int, int, int]:
-    span = result.heard.span
-    return result.fingerprint, result.version, span.start, span.end
 
 
 def _heard(clips: Clips, fingerprint: str) -> dict[Span, Heard]:

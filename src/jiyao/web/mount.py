@@ -25,6 +25,7 @@ const asked = {
   kept: () => load("keep").then((it) => it.openKept()),
   keep: () => load("keep").then((it) => it.switchKeep(true)),
   wipe: () => load("wipe").then((it) => it.askWipe()),
+  terms: () => load("terms-box").then((it) => it.openTerms()),
 };
 
 // light or dark is Streamlit's to choose: its background tells
@@ -135,7 +136,7 @@ jiyao-desk {{ --jy-shell-top: {_ABOVE}; }}
 
 
 def desk_component(language: Language, what: str, turn: int, changed: Callable[[], None]) -> None:
-    """Draw it. `what` the desk is asked to show (models, kept, keep, wipe): once for each new `turn`."""
+    """Draw it. `what` the desk is asked to show (models, kept, keep, wipe, terms): once for each new `turn`."""
     failed = " ".join(table()["shell.no_desk"].values())
     data: dict[str, Any] = {"language": language, "failed": failed, "asks": {"what": what, "turn": turn}}
     _registered()(data=data, key="desk", on_changed_change=changed)

@@ -123,6 +123,7 @@ def _words(desk: Desk) -> None:
         st.error(_plain(f"{problem['message']} {problem['remedy']}"))
     elif now["terms_count"]:
         _small(say("desk.terms_count", language(), count=now["terms_count"]))
+    st.button(say("termsdesk.open", language()), on_click=_ask, args=("terms",), width="stretch")
 
 
 def _keeping(desk: Desk) -> None:

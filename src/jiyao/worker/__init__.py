@@ -1,7 +1,9 @@
-"""The child process that hears: media parsing, voice detection, engines and aligners run there, and nowhere else.
+"""The child processes that hear and read: media and documents are parsed, speech is recognised there, and nowhere else.
 
     messages   what travels over the pipe, both ways
     parent     Worker: starts the child, asks it, notices when it is lost
+    reading    a document's text, by a child that lives for it alone; `reader` is that child's side
+    spawning   how a child is started
     entry      the child's first steps: tied to its parent's life, sealed; imports nothing heavy before
     child      the service itself: load, listen, recognise
 

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection, wait
 
@@ -19,7 +20,29 @@ if sys.platform == "linux":
 
 
 def main(connection: Connection) -> None:
-    """Serve `connection` until it ends. Does not return."""
+    """Hear what `connection` asks for, until it ends. Does not return."""
+
+    def serve(enforcement: seal.Enforcement) -> None:
+        from jiyao.worker.child import Service
+
+        Service(connection, enforcement).run()
+
+    _sealed(serve)
+
+
+def read(connection: Connection) -> None:
+    """Read one document. Does not return."""
+
+    def serve(_: seal.Enforcement) -> None:
+        from jiyao.worker.reader import serve
+
+        serve(connection)
+
+    _sealed(serve)
+
+
+def _sealed(serve: Callable[[seal.Enforcement], None]) -> None:
+    """Close this process for good, serve, and end it."""
     try:
         # Ctrl+C reaches the whole group: the parent decides what it means. Blocked since before the child was born
         signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -30,10 +53,7 @@ def main(connection: Connection) -> None:
         enforcement = seal.close(seal.Policy("worker"))
         if not ended_by_kernel:
             threading.Thread(target=_watch_parent, name="parent", daemon=True).start()
-
-        from jiyao.worker.child import Service
-
-        Service(connection, enforcement).run()
+        serve(enforcement)
     except BaseException:
         os._exit(70)  # a fault of ours; a traceback could show what it worked on
     # no farewell of libraries: some hang in it

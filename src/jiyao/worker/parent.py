@@ -8,16 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import multiprocessing
 import re
-import signal
-import sys
 import threading
 import time
-import types
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
@@ -54,6 +49,7 @@ from jiyao.worker.messages import (
     WorkerLost,
     unpacked,
 )
+from jiyao.worker.spawning import started
 
 _SLICE_S = 0.25  # how long to wait before looking round: at the clock, for a kill
 _FAREWELL_S = 2.0  # to end by itself after Stop
@@ -61,7 +57,6 @@ _FIRST_SPEED = 1.0  # seconds of computing for a second of speech, until the fir
 _ASLEEP_S = 2.0  # a wait that took longer: the computer slept, and its time does not count
 _SPARE_S = 900.0  # beyond the longest duration: room is asked for in advance
 _NO_MEMORY_CODES = (0xC0000017, 0xC000012D)  # Windows: STATUS_NO_MEMORY, STATUS_COMMITMENT_LIMIT
-_starting = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -220,19 +215,11 @@ class Worker:
     # the conversation
 
     def _spawn(self) -> None:
-        if sys.platform != "win32":
-            resource_tracker.ensure_running()  # takes a while, and unblocks interrupts
-        context = multiprocessing.get_context("spawn")
-        ours, theirs = context.Pipe()
-        process = context.Process(target=entry.main, args=(theirs,), name="jiyao worker", daemon=True)
         self._oom_kills = _oom_kills()
         with self._lock:
             if self._killed:
                 raise WorkerLost("killed")
-            with _starting, _no_main_module(), _no_interrupts():
-                process.start()
-            self._process, self._connection = process, ours
-        theirs.close()  # or its end would not be noticed
+            self._process, self._connection = started(entry.main, "jiyao worker")
 
     def _ask(self, request: Callable[[int], Request], segment: Segment | None = None) -> int:
         """Send a request, and the segment that belongs to it; its number."""
@@ -338,27 +325,3 @@ def _oom_kills() -> int | None:
     except OSError:
         return None
     return int(found[1]) if found else None
-
-
-@contextlib.contextmanager
-def _no_main_module() -> Iterator[None]:
-    """Spawn imports the parent's main module in the child, whatever it is: a command line, a page of Streamlit's."""
-    main = sys.modules["__main__"]
-    sys.modules["__main__"] = types.ModuleType("__main__")
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = main
-
-
-@contextlib.contextmanager
-def _no_interrupts() -> Iterator[None]:
-    """Ctrl+C reaches children too, and would end one that does not ignore it yet: they inherit that it is blocked."""
-    if sys.platform == "win32":
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

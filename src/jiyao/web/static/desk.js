@@ -20,7 +20,7 @@ import { store } from "./store.js";
 import { toast, toastError, toastShelf } from "./toast.js";
 import { askWipe } from "./wipe.js";
 
-const STYLES = ["tokens", "desk", "views", "over", "transcript", "player"];
+const STYLES = ["tokens", "desk", "views", "over", "transcript", "terms", "player"];
 
 const SHEET = matchMedia("(max-width: 799px)");
 

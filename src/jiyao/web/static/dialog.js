@@ -3,6 +3,7 @@
 import { el } from "./dom.js";
 import { icon } from "./icons.js";
 import { say } from "./say.js";
+import { perch } from "./toast.js";
 
 let home = null;
 
@@ -16,6 +17,8 @@ export function openDialog(dialog) {
   const before = document.activeElement;
   (home ?? document.body).append(dialog);
   dialog.classList.add("jy-dialog");
+  const toasts = perch();
+  dialog.append(toasts.place);
   dialog.addEventListener("pointerdown", (event) => {
     if (event.target === dialog && outside(dialog, event)) dialog.close("");
   });
@@ -23,6 +26,7 @@ export function openDialog(dialog) {
   return new Promise((resolve) => {
     dialog.addEventListener("close", () => {
       dialog.remove();
+      toasts.leave();
       if (before instanceof HTMLElement && before.isConnected) before.focus({ preventScroll: true });
       resolve(dialog.returnValue);
     });

@@ -22,7 +22,7 @@ export class Editor {
   }
 
   rest() {
-    Object.assign(this, { id: null, job: null, field: null, composing: false, sending: null, sent: null, newer: [], theirs: undefined, leaving: false });
+    Object.assign(this, { id: null, job: null, field: null, composing: false, sending: null, sent: null, newer: [], theirs: undefined, leaving: false, learned: null });
     clearTimeout(this.timer);
   }
 
@@ -192,7 +192,9 @@ export class Editor {
     this.drafts.set(draft, { text, version: this.version });
     Object.assign(this, { sent: text, newer: [] });
     try {
-      await store.edit(this.job, [{ kind: "text", line: this.id, version: this.version, text }]);
+      // what is learned of a correction is learned of all of it, not of the letters since the last save
+      const answer = await store.edit(this.job, [{ kind: "text", line: this.id, version: this.version, text, from: this.first }]);
+      this.learned = answer?.learned ?? null;
     } catch (error) {
       return this.refused(error, text);
     }
@@ -265,8 +267,12 @@ export class Editor {
     this.leaving = false;
     if (!done) return false;
     const removed = !this.saved;
+    const learned = this.job === this.host.job && this.saved !== this.first ? this.learned : null;
     this.close(focus && !removed);
-    if (!removed) return true;
+    if (!removed) {
+      if (learned) this.host.learned.offer(learned);
+      return true;
+    }
     toast(say("lines.removed"), { undo: () => this.host.undo() });
     if (focus && beside) this.host.focusLine(beside);
     return true;

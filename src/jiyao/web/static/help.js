@@ -19,6 +19,12 @@ const keys = () => [
     [[`${CTRL}+Z`], say("desk.key_undo")],
     [[`${CTRL}+Shift+Z`, `${CTRL}+Y`], say("desk.key_redo")],
   ]],
+  [say("lines.review"), [
+    [["↑", "↓"], say("termsdesk.key_walk")],
+    [["Enter"], say("termsdesk.key_accept")],
+    [["Space"], say("termsdesk.key_decline")],
+    [["E"], say("lines.menu_edit")],
+  ]],
   [say("desk.keys_rest"), [
     [[`${CTRL}+S`], say("desk.key_export")],
     [["Esc"], say("desk.key_close")],

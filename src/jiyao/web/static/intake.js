@@ -1,10 +1,12 @@
 // The way in: drop zone, chooser, recorder, what is being sent. In: files. Out: uploads; the whole page takes a drop.
 
 import { el, put, View } from "./dom.js";
+import { DOCUMENTS, isDocument, openExtract } from "./extract.js";
 import { bytes } from "./format.js";
 import { icon } from "./icons.js";
 import { say } from "./say.js";
 import { store } from "./store.js";
+import { importFiles } from "./terms.js";
 import { uploads } from "./uploads.js";
 
 const SUFFIXES = ".aac,.aif,.aiff,.amr,.ape,.flac,.m4a,.m4b,.mka,.mkv,.mov,.mp3,.mp4,.mpga,.oga,.ogg,.opus,.wav,.weba,.webm,.wma,.wmv,.3gp,.avi,.ts";
@@ -13,7 +15,7 @@ const PROMISES = ["local", "memory", "wipe"];
 class Intake extends View {
   connected() {
     this.recorder = el("jiyao-recorder");
-    this.file = el("input", { type: "file", multiple: true, accept: `audio/*,video/*,${SUFFIXES}`, tabindex: -1, "aria-hidden": "true", hidden: true });
+    this.file = el("input", { type: "file", multiple: true, accept: `audio/*,video/*,${SUFFIXES},${DOCUMENTS}`, tabindex: -1, "aria-hidden": "true", hidden: true });
     this.on(this.file, "change", () => {
       const files = [...this.file.files];
       this.file.value = ""; // the same file can be chosen again, and the page lets go of it
@@ -61,6 +63,7 @@ class Intake extends View {
         el("div.jy-zone-mark", null, icon("upload")),
         el("h2", null, say("desk.drop_title")),
         el("p.jy-muted", null, say("desk.drop_kinds")),
+        el("p.jy-muted.jy-small", null, say("termsdesk.drop_documents")),
         el("div.jy-row.jy-zone-actions", null, chooser, this.recorder)),
       el("ul.jy-promises", null, PROMISES.map((name) =>
         el("li", null, icon({ local: "cloud_off", memory: "disk_off", wipe: "broom" }[name]),
@@ -68,8 +71,14 @@ class Intake extends View {
     );
   }
 
+  /** Recordings are heard; documents and lists hold terms for them. */
   take(files) {
-    if (files.length) uploads.add(files);
+    const documents = files.filter((file) => isDocument(file.name));
+    const lists = files.filter((file) => file.name.toLowerCase().endsWith(".csv"));
+    const recordings = files.filter((file) => !documents.includes(file) && !lists.includes(file));
+    if (recordings.length) uploads.add(recordings);
+    if (documents.length) openExtract(documents);
+    if (lists.length) importFiles(lists);
   }
 
   sent({ item, job }) {

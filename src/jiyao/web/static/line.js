@@ -3,6 +3,7 @@
 import { el } from "./dom.js";
 import { clock } from "./format.js";
 import { language, say } from "./say.js";
+import { proposalsIn } from "./proposals.js";
 import { doubts } from "./turns.js";
 
 /** Fill a line's element. `locked`: it is being edited, its text is left alone. */
@@ -31,18 +32,25 @@ export function drawLine(element, row, locked) {
   if (locked) return;
   if (text.firstChild.data !== line.text) text.firstChild.data = line.text;
   setOrDrop(text, "lang", line.language);
-  setOrDrop(text, "title", [why, line.timing === "estimated" && say("lines.estimated")].filter(Boolean).join(" · "));
+  setOrDrop(text, "title", lineTitle(line));
 }
 
-function setOrDrop(element, name, value) {
+/** What a pointer that rests on a line is told. */
+export function lineTitle(line) {
+  return [reasonText(doubts(line)), line.timing === "estimated" && say("lines.estimated")].filter(Boolean).join(" · ");
+}
+
+export function setOrDrop(element, name, value) {
   if (value) element.setAttribute(name, value);
   else element.removeAttribute(name);
 }
 
-/** What a screen reader says for a line: when, who, what. */
+/** What a screen reader says for a line: when, who, what; and what is proposed for it. */
 export function labelOf(line) {
   const parameters = { time: clock(line.start_ms), text: line.text, speaker: line.speaker ?? "" };
-  return line.speaker === null ? say("lines.label", parameters) : say("lines.label_speaker", parameters);
+  const label = line.speaker === null ? say("lines.label", parameters) : say("lines.label_speaker", parameters);
+  const count = proposalsIn(line).length;
+  return count ? say("termsdesk.label_proposals", { label, count }) : label;
 }
 
 function headOf({ line, tag, colour }) {

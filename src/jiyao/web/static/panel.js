@@ -8,13 +8,13 @@ import { openKept, switchKeep } from "./keep.js";
 import { language, say } from "./say.js";
 import { openSetup } from "./setup.js";
 import { store } from "./store.js";
+import "./terms-box.js";
 import { askWipe } from "./wipe.js";
 
 const ENGINES = ["auto", "qwen-torch", "qwen-cpu", "whisper-base"];
 const SCRIPTS = ["simplified", "traditional", "original"];
 // what the recognisers can be told; the first ones are what our meetings are in
 const LANGUAGES = "zh yue en ja ko fr de es pt it ru ar th vi id ms fil hi tr nl sv da fi pl cs hu ro el fa mk".split(" ");
-const TYPED_MS = 700;
 
 class Panel extends View {
   connected() {
@@ -45,24 +45,7 @@ class Panel extends View {
     return this.section(say("desk.panel_words"),
       this.select("language", say("desk.language"), languages),
       this.select("script", say("desk.script"), SCRIPTS.map((script) => [script, say(`desk.script_${script}`)])),
-      this.terms());
-  }
-
-  terms() {
-    this.box = el("textarea.jy-input", { id: "jy-terms", rows: 5, spellcheck: "false", placeholder: say("desk.terms_example"), "aria-describedby": "jy-terms-help jy-terms-state" });
-    this.termsState = el("p.jy-small", { id: "jy-terms-state", "aria-live": "polite" });
-    let timer = 0;
-    const send = () => {
-      clearTimeout(timer);
-      if (this.box.value !== store.state.settings.terms) this.set({ terms: this.box.value });
-    };
-    this.box.addEventListener("input", () => {
-      clearTimeout(timer);
-      timer = setTimeout(send, TYPED_MS);
-    });
-    this.box.addEventListener("change", send);
-    return el("div.jy-field", null, el("label", { for: "jy-terms" }, say("desk.terms")), this.box,
-      el("p.jy-muted.jy-small", { id: "jy-terms-help" }, say("desk.terms_help")), this.termsState);
+      el("jiyao-terms"));
   }
 
   engine() {
@@ -105,21 +88,15 @@ class Panel extends View {
 
   show() {
     const { state } = store;
-    if (!state || !this.box) return;
+    if (!state || !this.keepSwitch) return;
     const { settings, engine, keep, setup } = state;
     for (const name of ["language", "script", "engine"]) if (this.fields[name].value !== settings[name]) this.fields[name].value = settings[name];
-    // what someone is typing is not replaced by what another tab typed
-    if (document.activeElement !== this.box && this.box.value !== settings.terms) this.box.value = settings.terms;
-    const wrong = settings.terms_error;
-    put(this.termsState, wrong ? wrong.message : settings.terms_count ? say("desk.terms_count", { count: settings.terms_count }) : "");
-    this.termsState.classList.toggle("jy-error", Boolean(wrong));
-    this.box.setAttribute("aria-invalid", String(Boolean(wrong)));
     this.showFacts(engine, setup);
     this.keepSwitch.checked = keep.on;
     this.keepSwitch.disabled = !keep.available;
     put(this.keepHelp, keep.available ? (keep.on ? say("desk.keep_on_why") : say("desk.keep_off_why")) : say("desk.keep_unavailable"));
     this.keptButton.hidden = !(keep.on || keep.exists);
-    for (const field of this.querySelectorAll("select, textarea, .jy-button:not(.danger)")) field.disabled = !store.online;
+    for (const field of this.querySelectorAll("select, .jy-panel-part > .jy-button:not(.danger)")) field.disabled = !store.online;
   }
 
   showFacts(engine, setup) {

@@ -30,7 +30,7 @@ class Results extends View {
       el("button.jy-button.quiet", { type: "button", onclick: run, title: text }, icon(name), el("span.jy-tool-text", null, text));
     const step = (text, title, name, run) =>
       el("button.jy-icon-button", { type: "button", "aria-label": text, title, onclick: run }, icon(name));
-    this.review = el("button.jy-button.quiet.jy-review", { type: "button", onclick: () => this.transcript.openReview?.() }, icon("flag"), el("span"));
+    this.review = el("button.jy-button.quiet.jy-review", { type: "button", onclick: () => this.transcript.openReview?.(this.review.dataset.view) }, icon("flag"), el("span"));
     this.undoButton = step(say("desk.undo"), say("desk.undo_key"), "undo", () => this.undo());
     this.redoButton = step(say("desk.redo"), say("desk.redo_key"), "redo", () => this.redo());
     this.exporter = el("button.jy-button", { type: "button", "aria-haspopup": "menu", "aria-expanded": "false", onclick: () => this.openExport() }, icon("export"), say("desk.export"));
@@ -82,8 +82,10 @@ class Results extends View {
     const fixed = store.isReadOnly(job.id);
     this.toolbar.hidden = !lines;
     this.transcript.hidden = !lines && !WAITS.includes(job.state); // the rest is said above
-    this.review.hidden = !detail?.flagged || fixed;
-    put(this.review.lastElementChild, detail?.flagged ? say("desk.review", { count: detail.flagged }) : "");
+    const { spots = 0, corrected = 0 } = detail ?? {};
+    this.review.hidden = !(spots || corrected) || fixed;
+    this.review.dataset.view = spots || !corrected ? "check" : "record";
+    put(this.review.lastElementChild, spots ? say("desk.review", { count: spots }) : corrected ? say("termsdesk.record_count", { count: corrected }) : "");
     this.gap.hidden = this.undoButton.hidden = this.redoButton.hidden = fixed;
     this.undoButton.disabled = !detail?.can_undo;
     this.redoButton.disabled = !detail?.can_redo;

@@ -1,8 +1,10 @@
 // An opened job's lines, in order. In: a snapshot, changes. Out: a Map of lines and their ids as they stand on the page.
 
+import { correctionsIn, proposalsIn } from "./proposals.js";
 import { doubts } from "./turns.js";
 
-/** The snapshot of a job with `lines` as a Map, `order`, the ids by time, and `flagged`, how many to listen to again. */
+/** The snapshot of a job with `lines` as a Map, `order`, the ids by time, `spots`, how many there are to look at again,
+ *  and `corrected`, how many were corrected. */
 export function toDetail(snapshot) {
   const detail = { ...snapshot, lines: new Map(snapshot.lines.map((line) => [line.id, line])) };
   settle(detail);
@@ -18,5 +20,6 @@ export function changeLines(detail, removed, put) {
 function settle(detail) {
   const lines = [...detail.lines.values()].sort((a, b) => a.start_ms - b.start_ms || (a.id < b.id ? -1 : 1));
   detail.order = lines.map((line) => line.id);
-  detail.flagged = lines.filter((line) => doubts(line).length).length;
+  detail.spots = lines.reduce((sum, line) => sum + proposalsIn(line).length + Number(doubts(line).length > 0), 0);
+  detail.corrected = lines.reduce((sum, line) => sum + correctionsIn(line).length, 0);
 }

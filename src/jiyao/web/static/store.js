@@ -215,14 +215,20 @@ class Store extends EventTarget {
     return answer.status === 204 ? null : answer.json();
   }
 
+  /** A file, as it is. */
+  async put(path, file) {
+    return (await this.send("PUT", path, file)).json();
+  }
+
   /** The answer itself: files, text, bytes. */
   async send(method, path, body) {
     const url = path.startsWith("/") ? path : `/api/${path}`;
     const headers = { "X-Jiyao-Language": this.language };
-    if (body !== undefined) headers["Content-Type"] = "application/json";
+    const file = body instanceof Blob;
+    if (body !== undefined) headers["Content-Type"] = file ? "application/octet-stream" : "application/json";
     let answer;
     try {
-      answer = await fetch(url, { method, headers, cache: "no-store", body: body === undefined ? undefined : JSON.stringify(body) });
+      answer = await fetch(url, { method, headers, cache: "no-store", body: body === undefined || file ? body : JSON.stringify(body) });
     } catch {
       this.recover();
       throw new ApiError(0, { message: say("desk.no_answer"), remedy: say("desk.no_answer_remedy") });

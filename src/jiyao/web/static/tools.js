@@ -7,12 +7,14 @@ import { say } from "./say.js";
 import { openSpeaker } from "./speakers.js";
 import { store } from "./store.js";
 import { toast, toastError } from "./toast.js";
+import { correctionsIn, proposalsIn } from "./proposals.js";
 import { doubts, wordAt } from "./turns.js";
 
 // a pointer on its way to the tools crosses other lines: only where it rests do they come
 const DWELL_MS = 90;
 const SWITCH_MS = 260;
 const LEAVE_MS = 500;
+const MARKED = 3; // places of a line in its menu; the review list has them all
 
 export class Tools {
   constructor(host) {
@@ -112,12 +114,23 @@ export class Tools {
     const paragraph = turns.map((row) => (row.gap ? " " : "") + row.line.text).join("");
     const items = [
       { text: say("lines.menu_play"), icon: "play", hint: "Ctrl+Enter", run: () => host.playLine(id) },
-      ...(fixed ? [] : this.changes(id, line)),
+      ...(fixed ? [] : [...this.marked(line), ...this.changes(id, line)]),
       "-",
       { text: say("lines.menu_copy"), icon: "copy", run: () => host.copy(line.text) },
       ...(turns.length > 1 ? [{ text: say("lines.menu_copy_turn"), icon: "copy", run: () => host.copy(paragraph) }] : []),
     ];
     openMenu(this.more, items);
+  }
+
+  /** Proposed and corrected places, as a pointer finds them in the text. */
+  marked(line) {
+    const { host } = this;
+    const item = (kind, text) => (at) => ({ text: say(text, { before: at.before, after: at.after }), icon: kind === "proposal" ? "check" : "undo", run: () => host.bubble.open({ job: host.job, line, kind, at }) });
+    const items = [
+      ...proposalsIn(line).slice(0, MARKED).map(item("proposal", "termsdesk.menu_proposal")),
+      ...correctionsIn(line).slice(0, MARKED).map(item("correction", "termsdesk.menu_correction")),
+    ];
+    return items.length ? [...items, "-"] : [];
   }
 
   changes(id, line) {

@@ -1,11 +1,16 @@
 // <jiyao-transcript>: the text of a recording. In: `.job`, `.follow(ms)`, the store's lines. Out: `seek` {ms, play}, edits.
 
+import { Decisions } from "./decisions.js";
 import { el } from "./dom.js";
 import { Editor } from "./editor.js";
 import { Find } from "./find.js";
 import { Follow } from "./follow.js";
+import { Hint } from "./hint.js";
+import { Learned } from "./learned.js";
 import { drawLine, emptyState, offsetAt } from "./line.js";
 import { pinBelow, Rows, scrollerOf, visibleBox } from "./list.js";
+import { Marks } from "./marks.js";
+import { Popover } from "./popover.js";
 import { Review } from "./review.js";
 import { onLanguage, say } from "./say.js";
 import { openSpeaker } from "./speakers.js";
@@ -15,7 +20,7 @@ import { Tools } from "./tools.js";
 import { timeOf } from "./turns.js";
 
 const SAID_EVERY_MS = 12_000;
-const HINT_SEEN = "jiyao.lines.hint";
+const LEAD_MS = 500; // a word is understood by what comes before it
 
 class Transcript extends HTMLElement {
   #job = null;
@@ -59,13 +64,17 @@ class Transcript extends HTMLElement {
     this.rows = new Rows(this.list, drawLine, () => this.redrawn());
     this.follower = new Follow(this);
     this.find = new Find(this);
+    this.marks = new Marks(this);
+    this.decisions = new Decisions(this);
+    this.bubble = new Popover(this);
     this.review = new Review(this);
+    this.learned = new Learned(this);
     this.tools = new Tools(this);
-    this.hint = el("p.jt-hint");
+    this.hint = new Hint();
     this.empty = el("div.jt-empty");
     this.said = el("div.jy-hidden-text", { role: "status", "aria-live": "polite" });
     this.pinned = el("div.jt-pinned", null, this.find.bar, this.review.panel);
-    this.append(this.pinned, this.hint, this.list, this.empty, this.tools.box, el("div.jt-foot", null, this.follower.button), this.said);
+    this.append(this.pinned, this.hint.box, this.list, this.empty, this.tools.box, this.bubble.box, el("div.jt-foot", null, this.follower.button), this.said);
   }
 
   listen(signal) {
@@ -80,7 +89,7 @@ class Transcript extends HTMLElement {
     on(this.list, "focusin", this.focused);
     on(this.list, "animationend", ({ target }) => target.classList?.remove("jt-new"));
     on(this.list, "copy", this.copied);
-    this.tools.listen(signal);
+    for (const part of [this.tools, this.marks, this.bubble]) part.listen(signal);
     pinBelow(this, signal);
   }
 
@@ -105,6 +114,8 @@ class Transcript extends HTMLElement {
   clear() {
     this.follower.forget();
     this.tools.hide();
+    this.bubble.close(false);
+    this.learned.offer(null);
     this.rows.clear();
     Object.assign(this, { active: null, fresh: 0 });
     this.find.refresh();
@@ -121,7 +132,7 @@ class Transcript extends HTMLElement {
     this.rows.update(this.lines, !first);
     this.editor.heard();
     if (!this.rows.row(this.active)) this.active = this.rows.at(0)?.line.id ?? null;
-    for (const part of [this.follower, this.tools]) part.again();
+    for (const part of [this.follower, this.tools, this.bubble]) part.again();
     for (const part of [this.find, this.review]) part.refresh();
     this.state();
     if (!first && put.length) this.announce(this.rows.rows.length - count);
@@ -132,6 +143,7 @@ class Transcript extends HTMLElement {
   redrawn() {
     this.follower?.again();
     this.find?.paint();
+    this.marks?.paint();
     const element = this.active && this.rows.element(this.active);
     if (element) element.tabIndex = 0;
   }
@@ -143,29 +155,16 @@ class Transcript extends HTMLElement {
     this.list.hidden = empty;
     this.list.setAttribute("aria-label", say("lines.list"));
     this.empty.hidden = !empty || !job;
-    this.showHint(!empty && !store.isReadOnly(this.#job));
+    this.hint.show(!empty && !store.isReadOnly(this.#job));
     const shown = `${job?.state}|${store.language}`;
     if (this.empty.hidden || this.empty.dataset.shown === shown) return;
     this.empty.dataset.shown = shown;
     this.empty.replaceChildren(...emptyState(job.state));
   }
 
-  showHint(wanted) {
-    const shown = wanted && !hintSeen();
-    if (this.hint.hidden === !shown && this.hint.firstChild) return;
-    this.hint.hidden = !shown;
-    const close = el("button.jy-button.quiet", { type: "button", onclick: () => this.hideHint() }, say("lines.hint_close"));
-    this.hint.replaceChildren(el("span", null, say("lines.hint")), close);
-  }
-
-  hideHint() {
-    rememberHint();
-    this.hint.hidden = true;
-  }
-
   translate() {
     this.editor.stash();
-    this.hint.replaceChildren();
+    this.hint.translate();
     for (const part of [this.find, this.review, this.tools]) part.build();
     this.show();
   }
@@ -192,6 +191,11 @@ class Transcript extends HTMLElement {
     this.dispatchEvent(new CustomEvent("seek", { detail: { ms, play: true }, bubbles: true, composed: true }));
   }
 
+  /** A place in the text, and a little of what comes before it. */
+  hear({ line, at }) {
+    this.play(at ? Math.max(line.start_ms, timeOf(line, at.start) - LEAD_MS) : line.start_ms);
+  }
+
   playLine(id) {
     const line = this.rows.row(id)?.line;
     if (line) this.play(line.start_ms);
@@ -208,8 +212,11 @@ class Transcript extends HTMLElement {
     if (button) return this.playLine(id);
     if (!plain || !getSelection().isCollapsed || !event.target.closest(".jt-text")) return;
     const line = this.rows.row(id)?.line;
-    this.spot = { id, offset: offsetAt(element, event) ?? 0 };
+    const offset = offsetAt(element, event);
+    this.spot = { id, offset: offset ?? 0 };
     if (line) this.play(timeOf(line, this.spot.offset));
+    const place = this.marks.at(id, offset);
+    if (place) this.bubble.open(place);
   }
 
   doubled(event) {
@@ -301,8 +308,10 @@ class Transcript extends HTMLElement {
 
   opened() {
     this.tools.hide();
+    this.bubble.close(false);
     this.follower.again();
     this.find.paint();
+    this.marks.paint();
   }
 
   closed() {
@@ -310,6 +319,12 @@ class Transcript extends HTMLElement {
   }
 
   // changes
+
+  /** Something is on its way: what it is about is not asked for again. */
+  decided() {
+    this.review.refresh();
+    this.bubble.again();
+  }
 
   /** Ask the server; what it refuses is said. True: done. */
   async change(changes) {
@@ -371,24 +386,8 @@ class Transcript extends HTMLElement {
     this.find.open(replace);
   }
 
-  openReview() {
-    this.review.open();
-  }
-}
-
-function hintSeen() {
-  try {
-    return localStorage.getItem(HINT_SEEN) !== null;
-  } catch {
-    return false;
-  }
-}
-
-function rememberHint() {
-  try {
-    localStorage.setItem(HINT_SEEN, "1");
-  } catch {
-    // private windows may refuse: then the hint comes again
+  openReview(view = "check") {
+    this.review.open(view);
   }
 }
 
