@@ -177,7 +177,7 @@ def test_all_above_a_score_in_one_step_and_the_record(server: Server, browser: B
         open_review(page, len(there))
         bar = page.locator(".jt-least")
         score = bar.get_by_role("slider", name="相似度不低于")
-        expect(bar.locator("output")).to_have_text("90%")
+        expect(bar.locator("output")).to_have_text("85%")
         for least in (75, 95, 90):
             score.fill(str(least))
             count = sum(round(at["score"] * 100) >= least for at in there)

@@ -122,7 +122,9 @@ def transcribe(
     accept: Annotated[
         float | None,
         typer.Option(
-            min=0, max=1, help="Put in every term that is only proposed, by its sound, with at least this score: 0.9."
+            min=0,
+            max=1,
+            help="Put in every term that is only proposed, by its sound, with at least this score, as 0.85.",
         ),
     ] = None,
     speakers: Annotated[str, typer.Option(help="off (others are not in this version yet)")] = "off",
