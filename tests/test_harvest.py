@@ -1,7 +1,7 @@
 """Candidates for terms, out of whole documents: what a person would tick is there, early, and little else.
 
 The texts are made, as such documents are; they are packed and read as the real ones would be. The first three were in
-sight while the numbers were set, the fourth was not.
+sight while the numbers were set; `trial` had its list before anything had been found in it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ WANTED = {
     ),
     "memo": (
         "沈维钧 顾雨晴 方达铭 刘总 方律师 郭宏图 云杉新能 澜海资本 青松基金 恒拓电子 SPA SHA IPO HKIAC Whitmore "
-        "CN114-8823 对赌条款 股权代持 竞业限制 随售权 优先认购权 共管账户 交割先决条件 尽职调查 拖售权 一票否决权 股权还原 反垄断申报"
+        "CN114-8823 对赌条款 股权代持 竞业限制 随售权 优先认购权 共管账户 交割先决条件 尽职调查 "
+        "拖售权 一票否决权 股权还原 反垄断申报"
     ),
     "notes": (
         "孟嘉怡 罗启明 老郑 Priya AISHELL-4 AliMeeting Whisper-large-v3 Qwen3-ASR CER DER RTF CTC Zipformer "
@@ -41,18 +42,24 @@ WANTED = {
         "郝建明 林若溪 韩工 孔总监 老涂 MES AGV OEE S7-1500 SAP BOM InfluxDB PPAP SLA MSA CPK Cognex Grafana "
         "Kepware 蓝穹机器人 物料主数据清洗 橘皮缺陷 追溯码 烘房 8D"
     ),
+    "trial": (
+        "秦知夏 邹景云 裴教授 老庄 瑞岚生物 安衡医药 RL-207 CRO CRA ORR DCR PFS RECIST SAE PD-L1 22C3 TPS IDMC EDC CRF "
+        "IWRS NONMEM 肌酐清除率 免疫相关不良事件 期中分析 盲态审核会议 群体药代动力学模型 伦理委员会"
+    ),
 }
 FINE = {
     "deck": "H100 A100 推理成本 检索链路",
     "memo": "创始股东 交易对价 Langford",
     "notes": "误触发",
     "plant": "OPC",
+    "trial": "PASS",
 }
 PHRASES = {  # with spaces in them
     "deck": ["KV Cache"],
     "memo": ["Term Sheet", "Conditions Precedent", "Langford Partners", "Hong Kong"],
     "notes": ["Priya Raman"],
     "plant": ["OPC UA", "OPC DA", "Fleet Manager 3.2"],
+    "trial": ["Lena Hoffmann", "Medidata Rave"],
 }
 
 

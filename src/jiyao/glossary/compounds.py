@@ -17,12 +17,13 @@ from dataclasses import dataclass, field
 from jiyao.glossary.corpus import Tagged, frequency, surprise_bits
 from jiyao.text import is_han
 
-_LEAST_LETTERS, _MOST_LETTERS, _MOST_WORDS = 2, 8, 5
+_LEAST_LETTERS, _MOST_LETTERS, _MOST_WORDS = 2, 10, 5
 _LEAST_PMI = 3.0  # bits; in a short text all that there can be
 _LEAST_BITS = 22.5  # how much more often than ordinary Chinese, by the words' own frequencies
 _LEAST_ENTROPY = 0.5  # bits: two different neighbours, or the edge of a line
 _RARE = 40  # in the corpus: a word of the dictionary that few texts have
-_RARE_SHARE = 0.67  # of a longer compound's occurrences
+_OFTEN = 500  # in the corpus: with a part of speech that ties, a word that does
+_PIECE_SHARE = 0.67  # of a longer compound's occurrences
 
 _NOUNS = ("n", "vn", "an", "j", "l", "i", "nr", "ns", "nt", "nz", "ng", "nrt", "k", "x", "s")
 # words that tie others together, and no part of a term
@@ -35,20 +36,23 @@ _MAY_TIE = frozenset("能对等随上中下前后内外不无有按经据因至�
 _SUFFIXES = (
     "率器库度性化端层链池量值表网图券款案所院局部组法权税费金期卡机板线站车船站点群集团群类型态流域源页键栈树书函章证"
 )
-# words of every meeting: alone, or with one another, they make no term
-_GENERIC = frozenset(
-    "项目 工作 进展 问题 情况 计划 方案 要求 公司 时间 内容 方面 部分 阶段 目标 结果 需求 团队 部门 会议 本周 "
-    "下周 上周 本月 下月 今天 明天 目前 当前 主要 重点 重要 关键 相关 下一步 完成 进行 需要 推进 落实 讨论 确认 "
-    "提供 提出 支持 负责 参与 使用 增加 减少 提高 提升 降低 优化 调整 改进 处理 解决 分析 研究 设计 开发 实现 "
-    "建设 管理 服务 系统 平台 模块 功能 数据 信息 材料 文件 资料 文档 报告 表 说明 意见 建议 事项 安排 汇报 总结 "
-    "风险 影响 原因 措施 效果 质量 成本 费用 金额 数量 比例 标准 规则 流程 步骤 方法 方式 能力 水平 经验 人员 "
-    "用户 客户 双方 一方 对方 各方 版本 整体 全部 其他 以上 以下 之间 之后 之前 期间 范围 程度 基础 环境 资源 "
-    "条件 过程 结论 背景 概述 附件 附录 日期 地点 主题 记录 本次 上次 下次 每周 每月 测试 验证 上线 发布 实验 "
-    "指标 技术 业务 产品 市场 明确 一致 准备 开始 结束 继续 保持 避免 导致 包括 存在 发现 得到 达到 超过 低于 "
-    "高于 表明 表示 认为 建立 形成 组织 沟通 协调 跟进 更新 修改 补充 检查 评估 对比 比较 选择 采用 应用 运行 "
-    "操作 新 旧 大 小 好 多 少 高 低 人 个 次 应当 可以 必须 能够 约定 规定 根据 按照 依据 对应 合理 有效 及时 "
-    "正式 初步 最终 具体 一般 共同 分别 一次 二期 一期 责任人 负责人 我方 我们 他们 节点 周期 状态 类别 类型 名称 "
-    "编号 备注 序号 单位 作者 样本 任务 线上 线下 内部 外部 现场 上午 下午 晚上 结构 模式 机制 策略 体系 架构".split()
+# words of every meeting: with one another they make no term, and these verbs neither begin nor end one
+_GENERIC_VERBS = frozenset(
+    "完成 进行 需要 推进 落实 讨论 确认 提供 提出 支持 负责 参与 使用 增加 减少 提高 提升 降低 包括 存在 发现 "
+    "得到 达到 超过 低于 高于 表明 表示 认为 采用 选择 开始 结束 继续 保持 避免 导致 明确 准备 应当 可以 必须 "
+    "能够 约定 规定 根据 按照 依据 形成 建立 跟进 要求 建议 希望 充满 没有 成为 属于 分别 共同".split()
+)
+_GENERIC = _GENERIC_VERBS | frozenset(
+    "项目 工作 进展 问题 情况 计划 方案 公司 时间 内容 方面 部分 阶段 目标 结果 需求 团队 部门 会议 本周 下周 "
+    "上周 本月 下月 今天 明天 目前 当前 主要 重点 重要 关键 相关 下一步 优化 调整 改进 处理 解决 分析 研究 设计 "
+    "开发 实现 建设 管理 服务 系统 平台 模块 功能 数据 信息 材料 文件 资料 文档 报告 表 说明 意见 事项 安排 汇报 "
+    "总结 风险 影响 原因 措施 效果 质量 成本 费用 金额 数量 比例 标准 规则 流程 步骤 方法 方式 能力 水平 经验 "
+    "人员 用户 客户 双方 一方 对方 各方 版本 整体 全部 其他 以上 以下 之间 之后 之前 期间 范围 程度 基础 环境 "
+    "资源 条件 过程 结论 背景 概述 附件 附录 日期 地点 主题 记录 本次 上次 下次 每周 每月 测试 验证 上线 发布 "
+    "实验 指标 技术 业务 产品 市场 一致 组织 沟通 协调 更新 修改 补充 检查 评估 对比 比较 应用 运行 操作 新 旧 大 "
+    "小 好 多 少 高 低 人 个 次 对应 合理 有效 及时 正式 初步 最终 具体 一般 一次 二期 一期 责任人 负责人 我方 "
+    "我们 他们 节点 周期 状态 类别 类型 名称 编号 备注 序号 单位 作者 样本 任务 线上 线下 内部 外部 现场 上午 "
+    "下午 晚上 结构 模式 机制 策略 体系 架构".split()
 )
 
 
@@ -128,8 +132,8 @@ def _is_word(word: str) -> bool:
 
 def _is_phrase(stretch: Tagged) -> bool:
     """Ends as a noun does, holds nothing but nouns, verbs and adjectives, and says something."""
-    last, last_tag = stretch[-1]
-    if all(word in _GENERIC for word, _ in stretch):
+    (first, _), (last, last_tag) = stretch[0], stretch[-1]
+    if all(word in _GENERIC for word, _ in stretch) or {first, last} & _GENERIC_VERBS:
         return False
     singles = [len(word) == 1 for word, _ in stretch]
     unknown = singles[-2] and singles[-1]  # two single characters on end: what jieba does not know
@@ -141,7 +145,7 @@ def _is_phrase(stretch: Tagged) -> bool:
         beside = singles[max(0, place - 1) : place] + singles[place + 1 : place + 2]
         if word in _TYING or (word in _MAY_TIE and not any(beside)):
             return False
-        if tag in _TIES and not singles[place]:
+        if tag in _TIES and not singles[place] and frequency(word) > _OFTEN:
             return False
     return True
 
@@ -180,8 +184,8 @@ def _without_pieces(found: list[tuple[_Stretch, float]]) -> list[tuple[str, int,
         wordy = any(
             part in by_words and all(word in _GENERIC for word in rest) for part, rest in _splits(stretch.words)
         )
-        led = stretch.is_led and stretch.words[1:] in by_words
-        if wordy or led or inside[stretch.words] > _RARE_SHARE * stretch.count:
+        led = stretch.is_led and len(stretch.words[0]) > 1 and stretch.words[1:] in by_words
+        if wordy or led or inside[stretch.words] > _PIECE_SHARE * stretch.count:
             continue
         kept.append((stretch.text, stretch.count, bits))
         for part, _ in _splits(stretch.words):

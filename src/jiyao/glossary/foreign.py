@@ -13,7 +13,7 @@ from jiyao.glossary import words
 from jiyao.text import is_han
 
 _TOKEN = re.compile(
-    r"[A-Za-z0-9]+(?:(?:[-+&]|(?<=\d)\.(?=\d)|(?<=[A-Z])/(?=[A-Z])|\.(?=(?:js|NET|ai|io)\b))[A-Za-z0-9]+)*(?:\+\+|#|\+)?"
+    r"[A-Za-z0-9]+(?:(?:[-+&]|(?<=\b[OD])['’](?=[A-Z])|(?<=\d)\.(?=\d)|(?<=[A-Z])/(?=[A-Z])|\.(?=(?:js|NET|ai|io)\b))[A-Za-z0-9]+)*(?:\+\+|#|\+)?"
 )
 _SKIPPED = re.compile(
     r"https?://\S+|(?<![\w-])[\w-]*\.(?!js\b|NET\b|ai\b|io\b)[a-z]{2,5}\b|www\.\S+|\S+@\S+\.\w+|[\w./\\-]*\w+_\w+[\w./\\-]*|[\w-]+(?:[/\\][\w.-]+){2,}"
