@@ -66,6 +66,18 @@ class TestSets:
         refused(client.get("/api/terms/sets/甲"), 400, "terms.not_kept")
         refused(client.delete("/api/terms/sets/甲"), 400, "terms.not_kept")
 
+    def test_the_box_comes_back_as_it_was_written(self, keeping: httpx.Client, tmp_path: Path) -> None:
+        keeping.put("/api/settings", json={"terms": TEXT})
+        with (
+            Desk(Settings(home=tmp_path, ui="zh"), options=OPTIONS, open_worker=scripted) as desk,
+            serving(desk) as again,
+            again.client() as client,
+        ):
+            assert client.get("/api/state").json()["settings"]["terms"] == ""
+            assert client.post("/api/keep", json={"on": True, "passphrase": PHRASE}).json() == {"on": True}
+            settings = client.get("/api/state").json()["settings"]
+            assert (settings["terms"], settings["terms_count"]) == (TEXT, 2)
+
     def test_a_set_is_kept_as_it_was_written(self, keeping: httpx.Client) -> None:
         assert put(keeping, "项目 一/二", TEXT).json() == {"name": "项目 一/二", "count": 2}
         assert put(keeping, "a", "x").json()["count"] == 1

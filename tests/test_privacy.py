@@ -30,6 +30,7 @@ _BINARIES = (
     "openvino",
     "sherpa_onnx",
     "cryptography",
+    *("rjieba", "pypinyin", "ToJyutping", "spellchecker", "pypdf"),
 )
 
 _WATCHED = """

@@ -193,7 +193,7 @@ class Desk:
         try:
             self._glossary = glossary.parse(terms)
             self._propose()
-            self.keep.keep_terms(self._glossary)
+            self.keep.keep_terms(self._glossary, terms)
         except (UsageError, VaultError) as error:
             self._terms_error = error
 
@@ -218,8 +218,8 @@ class Desk:
         kept = self.keep.terms()
         if self._terms:
             self._set_terms(self._terms)
-        elif kept is not None:
-            self._terms, self._glossary = kept.written(), kept
+        elif kept:
+            self._terms, self._glossary = kept, glossary.parse(kept)
             self._propose()
             self.jobs.announce("settings", {})
 

@@ -81,13 +81,14 @@ class Keep:
         with self._lock:
             return self._opened(None, create=False)
 
-    def terms(self) -> Glossary | None:
-        """Of the page, as they were kept; None: there are none, or nothing is kept."""
-        return self._vault.terms().get(_TERMS) if self._on and self._vault is not None else None
+    def terms(self) -> str | None:
+        """What stood in the page's box; None: nothing is kept."""
+        return self._vault.term_texts().get(_TERMS) if self._on and self._vault is not None else None
 
-    def keep_terms(self, terms: Glossary) -> None:
+    def keep_terms(self, terms: Glossary, text: str) -> None:
+        """What stands in the page's box."""
         if self._on and self._vault is not None:
-            self._vault.keep_terms(_TERMS, terms)
+            self._vault.keep_terms(_TERMS, terms, text)
 
     # named sets of terms, as texts
 

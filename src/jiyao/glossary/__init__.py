@@ -2,9 +2,11 @@
 
     entries    a terms file → Glossary          words      what is an ordinary word, in Chinese and in English
     variants   a term's own letters, otherwise  sounds     texts → units of speech sounds
-    likeness   how alike two stretches sound    proposing  where a term may have been meant, and how likely
+    likeness   how alike two stretches sound    proposing  where a term may have been meant
+    judging    how likely it was meant there
     nearness   which terms help a clip          learning   what a person's correction teaches
-    harvest    texts → candidates for terms
+    harvest    texts → candidates for terms; people, foreign, compounds: its parts, corpus: word statistics
+    tables     CSV → a terms file
 
 In:  Segments. Out: Segments with corrections on record, and Proposals, which change nothing.
 """
