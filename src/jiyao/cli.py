@@ -120,12 +120,7 @@ def transcribe(
         typer.Option(help="Names and terms: one `原文→规范写法` or one word a line.", show_default=False),
     ] = None,
     accept: Annotated[
-        float | None,
-        typer.Option(
-            min=0,
-            max=1,
-            help="Put in every term that is only proposed, by its sound, with at least this score, as 0.85.",
-        ),
+        float | None, typer.Option(min=0, max=1, help="Put in terms that only sound alike, from this score on: 0.85.")
     ] = None,
     speakers: Annotated[str, typer.Option(help="off (others are not in this version yet)")] = "off",
     clean: Annotated[str, typer.Option(help="denoise,loudness (not in this version yet)", show_default=False)] = "",
