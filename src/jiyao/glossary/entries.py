@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from jiyao.errors import UsageError
 from jiyao.text import Script, convert, tidy
@@ -24,16 +25,19 @@ class Glossary:
 
     def in_script(self, script: Script) -> Glossary:
         """For texts in this script: written as they are."""
-        if script == "original":
-            return self
-        rules = ((convert(alias, script), convert(term, script)) for alias, term in self.rules)
-        return Glossary(tuple(rules), tuple(dict.fromkeys(convert(term, script) for term in self.terms)))
+        return self if script == "original" else _in_script(self, script)
 
     def written(self) -> str:
         """As a person would write it into a file."""
         ruled = {term for _, term in self.rules}
         lines = [f"{alias}→{term}" for alias, term in self.rules]
         return "\n".join([*lines, *(term for term in self.terms if term not in ruled)])
+
+
+@lru_cache(maxsize=4)  # every segment asks
+def _in_script(glossary: Glossary, script: Script) -> Glossary:
+    rules = ((convert(alias, script), convert(term, script)) for alias, term in glossary.rules)
+    return Glossary(tuple(rules), tuple(dict.fromkeys(convert(term, script) for term in glossary.terms)))
 
 
 def parse(text: str) -> Glossary:
