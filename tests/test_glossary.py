@@ -123,6 +123,7 @@ def test_han_matches_anywhere_but_in_a_longer_word() -> None:
     assert corrected("瑞迪斯瑞迪斯的", "瑞迪斯→某某") == "某某某某的"
     assert corrected("这篇文章工整，问章工要", "章工→张工") == "这篇文章工整，问张工要"
     assert corrected("出现流程问题，被现流了", "现流→限流") == "出现流程问题，被限流了"
+    assert corrected("让张公开始说，张公司很大", "张公→张工") == "让张工开始说，张公司很大"
     assert corrected("小陈工和小陈", "小陈→小陈工") == "小陈工和小陈工", "what is right already stays"
 
 

@@ -27,7 +27,6 @@ _TONES = 0.12  # what it costs when no tone is right
 _TWO = 0.04  # two syllables are soon found somewhere
 _GAIN, _NO_GAIN, _NO_WORD = 0.06, -0.06, 0.08
 _PARTICLES = "的了吗呢吧啊嘛呀"  # never a part of a foreign name
-_AROUND = 8  # characters on each side that show how words are cut
 
 Judgement = tuple[float, Rule]
 
@@ -103,7 +102,7 @@ def judged(text: str, heard: Sequence[Unit], term: Term, likeness: float, tongue
 
 
 def _chinese(text: str, start: int, end: int, heard: Sequence[Unit], term: Term, likeness: float) -> float:
-    gain = _gain(text, start, end, term)
+    gain = words.gain(text, start, end, term.n_words if term.n_units > 2 else 1)
     cut = variants.inside_longer(text, start, end)
     # 运为 in 需要运为先 cuts 为先 in two and is right all the same; 是中 in 实在是中国人 does and is not
     if gain < 0 or (cut and gain == 0) or (len(heard) == 2 and (gain < 1 or cut)):
@@ -125,7 +124,7 @@ def _transliterated(text: str, start: int, end: int, heard: Sequence[Unit], term
         return 0.0
     if any(map(str.isdigit, before)) and not has_latin and not any(map(str.isdigit, term.text)):
         return 0.0  # 3天
-    gain = _gain(text, start, end, term)
+    gain = words.gain(text, start, end)
     if gain < (1 if has_latin else 2):
         return 0.0
     return min(1.0, likeness + _GAIN if gain > 1 else likeness)
@@ -148,12 +147,3 @@ def _latin(text: str, start: int, end: int, term: Term, likeness: float) -> floa
 def _all_words(text: str) -> bool:
     """Is it made of words of two characters and more?"""
     return all(right - left > 1 for left, right in pairwise(words.cuts(text)))
-
-
-def _gain(text: str, start: int, end: int, term: Term) -> int:
-    """How many words fewer the place would have with the term: 被/现/流/了 gains one by 限流, 出现/流程 loses one."""
-    left, right = max(0, start - _AROUND), min(len(text), end + _AROUND)
-    now = len(words.cuts(text[left:right]))
-    own = term.n_words if term.n_units > 2 else 1
-    then = len(words.cuts(text[left:start])) + len(words.cuts(text[end:right])) - 1 + own
-    return now - then

@@ -100,8 +100,9 @@ class _Index:
             for start in starts:
                 for end, likeness in self._measured(term, sounds, start):
                     found = self._judged(text, heard[start:end], term, likeness, standing)
-                    if found and (known := best.get((start, end), found)).score <= found.score:
-                        best[start, end] = found if known.score < found.score else known
+                    known = best.get((start, end))
+                    if found and (known is None or found.score > known.score):
+                        best[start, end] = found
         yield from best.values()
 
     def _standing(self, text: str) -> list[tuple[int, int]]:
@@ -126,12 +127,11 @@ class _Index:
         found: dict[int, list[int]] = {}
         for place, ats in begins.items():
             term = self._terms[place]
-            needed = term.needed
-            if len(ats) < needed:
+            if len(ats) < term.needed:
                 continue
             ats.sort()
             starts: set[int] = set()
-            for first, last in zip(ats, ats[needed - 1 :], strict=False):
+            for first, last in zip(ats, ats[term.needed - 1 :], strict=False):
                 if last - first <= _DRIFT:
                     starts |= set(owners[max(0, first - 1) : max(0, last) + 2])
             if starts:

@@ -19,9 +19,8 @@ from jiyao.retiming import corrected
 from jiyao.text import is_han
 from jiyao.transcript import Rule, Segment
 
-_ATOM = re.compile(
-    rf"[{HAN}]+|[^\W\d_{HAN}]+|\d+(?:\.\d+)*|[^\w\s.·/_\-‐‑–—]+|\S"
-)  # letters, digits, signs that matter (C++, C#)
+# Han, letters, a number, signs that matter (C++, C#)
+_ATOM = re.compile(rf"[{HAN}]+|[^\W\d_{HAN}]+|\d+(?:\.\d+)*|[^\w\s.·/_\-‐‑–—]+|\S")
 _JOINT = r"[ \u00a0]{0,2}[-‐‑–—_.·/－＿．／]?[ \u00a0]{0,2}"
 _JOINED = "-_./·&'’@\\"  # a letter behind one of these goes on with the word
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")  # MySQL may come as My SQL
@@ -96,9 +95,11 @@ class _Table:
     def told(self, text: str, found: re.Match[str]) -> Iterator[Match]:
         before, start = found.group(), found.start()
         entry = self._entries.get(folded(before))
-        if entry is None or before == entry[1] or inside_longer(text, start, found.end()):
+        if entry is None or before == entry[1]:
             return
         written, after, rule = entry
+        if inside_longer(text, start, found.end()) and not (rule == "alias" and _reads_better(text, start, before)):
+            return
         if before in after and text.find(after, max(0, start - len(after)), found.end() + len(after)) >= 0:
             return  # the alias as a part of the term itself
         sure = before == written or _is_safe(text, start, before, written)
@@ -160,6 +161,11 @@ def inside_longer(text: str, start: int, end: int) -> bool:
     if is_han(text[start]) or is_han(text[end - 1]):
         return _cuts_a_word(text, start, end)
     return False
+
+
+def _reads_better(text: str, start: int, alias: str) -> bool:
+    """Is it Han, and are there fewer words with it? 让张公开始 holds 张公, though a dictionary sees 公开 there."""
+    return all(map(is_han, alias)) and words.gain(text, start, start + len(alias)) > 0
 
 
 def _goes_on(text: str) -> bool:

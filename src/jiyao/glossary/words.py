@@ -15,6 +15,7 @@ from jiyao.text import is_han
 LETTER = r"[0-9A-Za-z_\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f\u0370-\u052f]"
 HAN = r"\u3005-\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f"
 _IS_LETTER = re.compile(LETTER)
+_AROUND = 8  # characters on each side that show how words are cut
 _NEAR = 12  # characters on each side
 _LATIN_WORD = re.compile(r"[A-Za-z][A-Za-z'’]*")
 
@@ -36,6 +37,15 @@ def cuts(text: str) -> list[int]:
 def is_han_word(text: str) -> bool:
     """Is this one word of the dictionary?"""
     return bool(_jieba().has_word(text))
+
+
+def gain(text: str, start: int, end: int, own: int = 1) -> int:
+    """How many words fewer a text has where these characters are `own` words: 被/现/流/了 gains one by 现流, 出现/流程
+    loses one."""
+    left, right = max(0, start - _AROUND), min(len(text), end + _AROUND)
+    now = len(cuts(text[left:right]))
+    then = len(cuts(text[left:start])) + len(cuts(text[end:right])) - 1 + own
+    return now - then
 
 
 def is_english(word: str) -> bool:
