@@ -6,13 +6,22 @@ import json
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from jiyao import engines, settings, weights
 from jiyao.recognition import Engine
 from tests import qwen_toys
+
+if TYPE_CHECKING:
+    import httpx
+    from playwright.sync_api import Browser
+
+    from tests.api_server import Served
+    from tests.desk_server import Server
 
 # A shell starts background jobs with Ctrl-C ignored, and children inherit that: tests of Ctrl-C would wait for ever
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -77,3 +86,30 @@ def qwen_original_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def aligner_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny random forced aligner in the native layout; not to be written to."""
     return qwen_toys.tiny_aligner(tmp_path_factory.mktemp("qwen-aligner"))
+
+
+# of the page; a file that needs another one has its own
+
+
+@pytest.fixture(scope="module")
+def server(starter_home: Path) -> Iterator[Server]:
+    """The page's server as a person starts it, with the starter."""
+    from tests.desk_server import serving
+
+    with serving(starter_home) as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    from tests.browser import chromium
+
+    with chromium() as one:
+        yield one
+
+
+@pytest.fixture
+def client(served: Served) -> Iterator[httpx.Client]:
+    """Another browser of the server `served`, which the test's own file has."""
+    with served.client() as made:
+        yield made

@@ -80,12 +80,6 @@ def served(tmp_path: Path) -> Iterator[Served]:
 
 
 @pytest.fixture
-def client(served: Served) -> Iterator[httpx.Client]:
-    with served.client() as made:
-        yield made
-
-
-@pytest.fixture
 def job(client: httpx.Client) -> str:
     """The sample, recognised."""
     return done(client, SAMPLE.read_bytes(), SAMPLE.name)

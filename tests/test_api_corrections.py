@@ -28,12 +28,6 @@ def served(tmp_path: Path) -> Iterator[Served]:
 
 
 @pytest.fixture
-def client(served: Served) -> Iterator[httpx.Client]:
-    with served.client() as made:
-        yield made
-
-
-@pytest.fixture
 def job(client: httpx.Client) -> str:
     """The sample, recognised with the terms."""
     client.put("/api/settings", json={"terms": TERMS}).raise_for_status()

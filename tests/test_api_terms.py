@@ -30,12 +30,6 @@ def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
 
 
 @pytest.fixture
-def client(served: Served) -> Iterator[httpx.Client]:
-    with served.client() as made:
-        yield made
-
-
-@pytest.fixture
 def keeping(client: httpx.Client) -> httpx.Client:
     assert client.post("/api/keep", json={"on": True, "passphrase": PHRASE}).json() == {"on": True}
     return client
@@ -97,7 +91,7 @@ class TestSets:
         files = [path.read_bytes() for path in (tmp_path / "vault").iterdir()]
         assert files and not any(b"MARKER" in content for content in files)
         with Vault.open(tmp_path / "vault", Passphrase(PHRASE)) as vault:
-            assert vault.term_texts()["MARKER-NAME"] == "MARKER-TERM"
+            assert vault.terms()["MARKER-NAME"] == "MARKER-TERM"
 
     def test_the_box_is_no_set(self, keeping: httpx.Client) -> None:
         keeping.put("/api/settings", json={"terms": "OKR"}).raise_for_status()

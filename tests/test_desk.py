@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ from playwright.sync_api import Browser, Page, expect
 from tests.browser import (
     CONFLICT,
     SOUND,
-    chromium,
     drop,
     line,
     note_seeks,
@@ -28,22 +26,10 @@ from tests.browser import (
     watch_states,
     word_place,
 )
-from tests.desk_server import Server, cut, serving
+from tests.desk_server import Server, cut
 
 TALK = "例会.wav"
 _ORDER = ["queued", "loading", "recognizing", "finishing", "done"]
-
-
-@pytest.fixture(scope="module")
-def server(starter_home: Path) -> Iterator[Server]:
-    with serving(starter_home) as one:
-        yield one
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as one:
-        yield one
 
 
 @pytest.fixture(scope="module")

@@ -11,23 +11,11 @@ from typing import Literal
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser import SOUND, axe, chromium, drop, person, shown_lines, tab_to, wait_done
-from tests.desk_server import Server, cut, serving
+from tests.browser import SOUND, axe, drop, person, shown_lines, tab_to, wait_done
+from tests.desk_server import Server, cut
 
 # each language, theme and width is in one of them at every moment
 _LOOKS = (("zh", "light", 1280), ("en", "dark", 390))
-
-
-@pytest.fixture(scope="module")
-def server(starter_home: Path) -> Iterator[Server]:
-    with serving(starter_home) as one:
-        yield one
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as one:
-        yield one
 
 
 def test_from_a_file_to_an_export_by_keyboard_alone(server: Server, browser: Browser, tmp_path: Path) -> None:

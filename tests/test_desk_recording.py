@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import expect
 
 from tests.browser import ALONE, chromium, person, wait_done
-from tests.desk_server import Server, cut, serving
+from tests.desk_server import Server, cut
 
 _FAKE = "--use-fake-device-for-media-stream"
 _ALLOW = "--use-fake-ui-for-media-stream"
-
-
-@pytest.fixture(scope="module")
-def server(starter_home: Path) -> Iterator[Server]:
-    with serving(starter_home) as one:
-        yield one
 
 
 def seconds(clock: str) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,6 @@ from playwright.sync_api import Browser, expect
 from tests.browser import (
     SOUND,
     axe,
-    chromium,
     drop,
     line,
     note_seeks,
@@ -25,21 +23,9 @@ from tests.browser import (
     watch_states,
     word_place,
 )
-from tests.desk_server import Server, cut, serving
+from tests.desk_server import Server, cut
 
 TALK = "例会.mp3"
-
-
-@pytest.fixture(scope="module")
-def server(starter_home: Path) -> Iterator[Server]:
-    with serving(starter_home) as one:
-        yield one
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as one:
-        yield one
 
 
 @pytest.fixture(scope="module")

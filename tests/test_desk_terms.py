@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.browser import (
     SOUND,
-    chromium,
     line,
     note_seeks,
     person,
@@ -23,23 +21,11 @@ from tests.browser import (
     wait_playing_after,
     word_place,
 )
-from tests.desk_server import Server, cut, serving
+from tests.desk_server import Server, cut
 
 # said in the sample; the starter model hears most of them wrongly: 智能克服, 张公, 照回率, 而 AG …
 TERMS = "智能客服\n张工\nBGE-M3\n召回率\nRAG\nElasticsearch"
 LEAD_S = 0.5  # a place is played with what comes just before it
-
-
-@pytest.fixture(scope="module")
-def server(starter_home: Path) -> Iterator[Server]:
-    with serving(starter_home) as one:
-        yield one
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as one:
-        yield one
 
 
 @pytest.fixture(scope="module")

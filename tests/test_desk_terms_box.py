@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.browser import axe, chromium, drop, person, wait_done
+from tests.browser import axe, drop, person, wait_done
 from tests.desk_server import Server, cut, serving
 
 # the browser's own line about a file that is refused
@@ -27,12 +27,6 @@ def server(starter_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
     home = tmp_path_factory.mktemp("home")
     (home / "models").symlink_to(starter_home / "models", target_is_directory=True)
     with serving(home, environment=_NO_KEY_STORE) as one:
-        yield one
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as one:
         yield one
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from jiyao.editing import Revert
 from jiyao.engines.scripted import Script
-from jiyao.glossary import Glossary, parse
+from jiyao.glossary import Glossary, parse, proposing, words
 from jiyao.jobs import Jobs, LinesChanged
 from jiyao.recognition import Hints, Recognition
 from jiyao.settings import Settings
@@ -163,3 +164,42 @@ def test_a_few_terms_cost_no_smaller_batches(settings: Settings, asked: list[tup
         half = len(asked) // 2
         assert [count for count, _ in asked[:half]] == [count for count, _ in asked[half:]]
         assert sum(count for count, _ in asked[:half]) == len(jobs.get(job).clips)
+
+
+def test_a_broken_dictionary_costs_no_text_and_is_told(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The package is there, and cannot be loaded."""
+    monkeypatch.setitem(sys.modules, "rjieba", None)
+    words._jieba.cache_clear()
+    proposing._index.cache_clear()
+    with Jobs(settings, open_worker=scripted) as jobs:
+        job = jobs.submit(SAMPLE, SAMPLE.name, SAID)
+        view = jobs.wait(job)
+        assert view.state == "done" and [note.key for note in view.notes].count("terms.left_out") == 1
+        assert all(clip.segments for clip in view.clips)
+        texts = {line.segment.text for line in jobs.lines(job)}
+        assert any("现流" in text for text in texts) and any("张宫" in text for text in texts)
+        assert len(jobs.transcript(job).segments) == len(jobs.lines(job))
+
+
+def test_kept_texts_can_be_had_without_a_dictionary_too(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Vault.open(tmp_path / "vault", KEY) as vault:
+        with Jobs(settings, vault, open_worker=scripted) as jobs:
+            job = jobs.submit(SAMPLE, SAMPLE.name, SAID)
+            sha256, count = jobs.wait(job).sha256, len(jobs.lines(job))
+        monkeypatch.setitem(sys.modules, "rjieba", None)
+        words._jieba.cache_clear()
+        transcript = vault.transcript(sha256, language="zh")
+        assert len(transcript.segments) == count
+        assert any("术语没有用上" in note for note in transcript.source.notes)
+
+
+def test_in_traditional_texts_neighbours_are_understood_and_hints_stay_as_the_user_wrote_them(
+    settings: Settings, asked: list[tuple[int, Hints]]
+) -> None:
+    many = "\n".join(f"某某术语{number}" for number in range(200))
+    options = replace(OPTIONS, script="traditional", glossary=parse(f"{many}\n限流\n张工\nBGE-M3"))
+    with Jobs(settings, open_worker=asking) as jobs:
+        jobs.wait(jobs.submit(SAMPLE, SAMPLE.name, options))
+        assert all({"BGE-M3", "张工", "限流"} <= set(hints.terms[:12]) for _, hints in asked[1:])

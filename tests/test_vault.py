@@ -172,7 +172,7 @@ def test_every_recognition_comes_back_as_it_was(
 
 
 def test_everything_else_comes_back_too(folder: Path) -> None:
-    terms = Glossary((("与算", "预算"),), ("预算", "KPI"))
+    terms = "# 项目\n与算→预算\n\nKPI  # 指标"
     edits = [{"segment": 1, "before": "甲", "after": "乙" * 100_000}, ["anything", 1.5, True], "last"]
     parts = (PartProgress(Span(0, 100), "done", 2), PartProgress(Span(100, 300)))
     with Vault.open(folder, KEY) as vault:
@@ -182,13 +182,13 @@ def test_everything_else_comes_back_too(folder: Path) -> None:
         vault.keep_parts(SHA, parts)
         assert [vault.add_edit(SHA, edit) for edit in edits] == [0, 1, 2]
         vault.keep_terms("项目", terms)
-        vault.keep_terms("空", Glossary())
-        vault.keep_terms("空", Glossary())
+        vault.keep_terms("空", "甲")
+        vault.keep_terms("空", "")
     with Vault.open(folder, KEY) as vault:
         assert vault.speakers(SHA) == {"S1": "张 总"}
         assert vault.parts(SHA) == parts
         assert vault.edits(SHA) == edits
-        assert vault.terms() == {"项目": terms, "空": Glossary()}
+        assert vault.terms() == {"项目": terms, "空": ""}
         vault.delete_terms("空")
         assert list(vault.terms()) == ["项目"]
         assert vault.speakers(OTHER_SHA) == {} and vault.parts(OTHER_SHA) == () and vault.edits(OTHER_SHA) == []
@@ -290,7 +290,7 @@ def test_no_file_shows_a_word_and_no_other_file_is_made(folder: Path) -> None:
         fill(vault, SHA, 5)
         vault.keep_speakers(SHA, {"S1": MARKER})
         vault.add_edit(SHA, {"after": MARKER})
-        vault.keep_terms(MARKER, Glossary((), (MARKER,)))
+        vault.keep_terms(MARKER, MARKER)
         vault.keep_parts(SHA, [PartProgress(Span(0, 5))])
         raw = bytes_of(folder)
         assert {path.name for path in folder.iterdir()} == {"vault.sqlite3", "vault.sqlite3-journal"}
@@ -1090,7 +1090,7 @@ def assert_first(vault: Vault) -> None:
     recognition = Recognition("你好世界。", "zh", (Word("你好", 0, 500, 0.9), Word("世界。", 500, 1000)), 0.9)
     expected = Heard(Span(0, 16000), recognition)
     assert vault.resume(sha256, MAKING.fingerprint) == {Span(0, 16000): expected}, "the fingerprint is the same still"
-    assert vault.terms() == {"旧": Glossary((("你号", "你好"),), ("你好",))}
+    assert vault.terms() == {"旧": "你号→你好"}
     assert vault.check() == 0
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from tests.browser import axe, chromium
+from tests.browser import axe
 from tests.web_start import PATIENCE_S, Place, Started, started
 
 _DESK = "jiyao-desk jiyao-status"  # there when the desk is
@@ -21,12 +21,6 @@ _SIDEBAR = '[data-testid="stSidebar"]'
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Started]:
     with started(Place.made(tmp_path_factory.mktemp("page")), "--no-browser") as page:
         yield page
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as found:
-        yield found
 
 
 @dataclass

@@ -20,7 +20,7 @@ from typing import BinaryIO, Literal, Protocol
 from jiyao import guards, segmentation
 from jiyao.alignment import Alignment
 from jiyao.audio import Decoder, Note, PcmBuffer, Recording
-from jiyao.glossary import Glossary, correct, hints_for, mentions, propose
+from jiyao.glossary import NEAR_CLIPS, Glossary, correct, hints_for, mentions, propose
 from jiyao.messages import Language, say
 from jiyao.recognition import Aligner, Clip, Engine, EngineInfo, Hints, Recognition
 from jiyao.segmentation import Cutting, Part, SpeechDetector
@@ -28,7 +28,8 @@ from jiyao.text import Script
 from jiyao.timeline import SAMPLE_RATE, Pcm, Span
 from jiyao.transcript import Heard, Segment, Source, Transcript, assemble, segments_of
 
-_NEAR_CLIPS = 8  # whose text tells which terms may come next: two or three minutes
+LEFT_OUT = Note("terms.left_out", warning=True)
+"""Terms could not be looked for: a fault of ours, or a dictionary that does not load. The text is there even so."""
 
 Stage = Literal["loading", "recognizing", "finishing", "done"]
 
@@ -62,6 +63,12 @@ class Options:
     def correct(self, segment: Segment) -> Segment:
         """The segment with the user's terms put right where that is certain."""
         return correct(self.written_glossary, segment)
+
+    def hints(self, near: Iterable[str] = ()) -> Hints:
+        """For a clip whose neighbours speak of the terms `near`, as those are written in the text; the engine is told
+        them as the user wrote them."""
+        own = dict(zip(self.written_glossary.terms, self.glossary.terms, strict=True))
+        return hints_for(self.glossary, self.language, (own.get(term, term) for term in near))
 
 
 class Unfinished(Exception):
@@ -114,10 +121,8 @@ def transcribe(
         for part in parts:
             done_ms = part.span.start_ms
             clips = [cut_out(recording, span, segmentation.inside(part.speech, span)) for span in part.clips]
-            near = _spoken_of(heard[-_NEAR_CLIPS:], options)
-            for index, recognition in hear(
-                engine, alignment, clips, hints_for(options.glossary, options.language, near)
-            ):
+            hints = options.hints(_spoken_of(heard[-NEAR_CLIPS:], options))
+            for index, recognition in hear(engine, alignment, clips, hints):
                 heard.append(Heard(clips[index].span, recognition))
                 done_ms = max(done_ms, clips[index].span.end_ms)  # engines may answer in any order
                 report(Progress("recognizing", done_ms, recording.duration_ms))
@@ -185,7 +190,7 @@ def segments(heard: Heard, options: Options) -> tuple[Segment, ...]:
 
 def _spoken_of(heard: Sequence[Heard], options: Options) -> list[str]:
     """The terms in these clips, the last one's first."""
-    terms = options.glossary
+    terms = options.written_glossary
     texts = [segment for one in reversed(heard) for segment in segments(one, options)] if terms.terms else []
     return [term for segment in texts for term in mentions(terms, segment.text, propose(terms, segment))]
 
@@ -194,8 +199,13 @@ def finished(
     source: Source, notes: Sequence[Note], engine: EngineInfo, heard: Iterable[Heard], options: Options
 ) -> Transcript:
     """The transcript of all that was heard, whole or not. `notes` are said in it, in the language for remarks."""
+    heard = list(heard)
+    try:
+        made = assemble(source, engine, heard, options.script, options.correct)
+    except Exception:  # whatever it is: the text is not lost to what would better it
+        made, notes = assemble(source, engine, heard, options.script), (*notes, LEFT_OUT)
     said = tuple(say(note.key, options.notes_language, **note.parameters) for note in notes)
-    return assemble(replace(source, notes=said), engine, heard, options.script, options.correct)
+    return replace(made, source=replace(source, notes=said))
 
 
 def summed(notes: Iterable[Note]) -> tuple[Note, ...]:

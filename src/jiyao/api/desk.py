@@ -193,7 +193,7 @@ class Desk:
         try:
             self._glossary = glossary.parse(terms)
             self._propose()
-            self.keep.keep_terms(self._glossary, terms)
+            self.keep.keep_terms(terms)
         except (UsageError, VaultError) as error:
             self._terms_error = error
 

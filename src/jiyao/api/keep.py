@@ -83,12 +83,12 @@ class Keep:
 
     def terms(self) -> str | None:
         """What stood in the page's box; None: nothing is kept."""
-        return self._vault.term_texts().get(_TERMS) if self._on and self._vault is not None else None
+        return self._vault.terms().get(_TERMS) if self._on and self._vault is not None else None
 
-    def keep_terms(self, terms: Glossary, text: str) -> None:
+    def keep_terms(self, text: str) -> None:
         """What stands in the page's box."""
         if self._on and self._vault is not None:
-            self._vault.keep_terms(_TERMS, terms, text)
+            self._vault.keep_terms(_TERMS, text)
 
     # named sets of terms, as texts
 
@@ -99,7 +99,7 @@ class Keep:
 
     def sets(self) -> dict[str, str]:
         """Name → text, by name; the page's box is none of them. Raises UsageError while nothing is kept."""
-        found = self._for_sets().term_texts()
+        found = self._for_sets().terms()
         return {name: found[name] for name in sorted(found) if name != _TERMS}
 
     def keep_set(self, name: str, text: str) -> Glossary:
@@ -111,7 +111,7 @@ class Keep:
         known = self.sets()
         if name not in known and len(known) >= _MOST_SETS:
             raise UsageError("terms.too_many_sets", most=_MOST_SETS)
-        self._for_sets().keep_terms(name, terms, text)
+        self._for_sets().keep_terms(name, text)
         return terms
 
     def delete_set(self, name: str) -> None:

@@ -132,28 +132,30 @@ def _texts(desk: Desk) -> list[BaseRoute]:
     ]
 
 
-_KINDS: Mapping[str, Callable[[Fields], editing.Change]] = {
-    "text": lambda one: SetText(one.text("line"), one.number("version"), one.text("text")),
-    "merge": lambda one: Merge(one.text("line"), one.number("version")),
-    "speaker": lambda one: SetSpeaker(one.text("line"), one.number("version"), one.maybe_text("speaker")),
-    "rename": lambda one: Rename(one.text("speaker"), one.text("name")),
-    "settle": lambda one: Settle(one.text("line"), one.number("version")),
-    "decline": lambda one: Decline(one.text("line"), one.number("version"), one.text("before"), one.text("after")),
+def _line(one: Fields) -> tuple[str, int]:
+    return one.text("line"), one.number("version")
+
+
+_Place = Callable[[str], int]  # the character in the line that a field names in UTF-16 units
+_KINDS: Mapping[str, Callable[[Fields, _Place], editing.Change]] = {
+    "text": lambda one, _: SetText(*_line(one), one.text("text")),
+    "split": lambda one, place: Split(*_line(one), place("offset")),
+    "merge": lambda one, _: Merge(*_line(one)),
+    "speaker": lambda one, _: SetSpeaker(*_line(one), one.maybe_text("speaker")),
+    "rename": lambda one, _: Rename(one.text("speaker"), one.text("name")),
+    "settle": lambda one, _: Settle(*_line(one)),
+    "correct": lambda one, place: Correct(*_line(one), place("start"), one.text("before"), one.text("after")),
+    "decline": lambda one, _: Decline(*_line(one), one.text("before"), one.text("after")),
+    "revert": lambda one, place: Revert(*_line(one), place("start")),
 }
 
 
 def _change(one: Fields, texts: Mapping[str, str]) -> editing.Change:
     """`texts`: of the lines, for an offset in UTF-16 units; another version than the one asked for is a conflict."""
     kind = one.text("kind")
-    if kind in ("split", "correct", "revert"):
-        line, version = one.text("line"), one.number("version")
-        place = wire.characters(texts.get(line, ""), one.number("offset" if kind == "split" else "start"))
-        if kind == "correct":
-            return Correct(line, version, place, one.text("before"), one.text("after"))
-        return Split(line, version, place) if kind == "split" else Revert(line, version, place)
     if kind not in _KINDS:
         raise UsageError("web.bad_field", name="kind")
-    return _KINDS[kind](one)
+    return _KINDS[kind](one, lambda name: wire.characters(texts.get(one.text("line"), ""), one.number(name)))
 
 
 def _engine(name: str | None) -> EngineChoice | None:

@@ -140,17 +140,20 @@ def _refuse(*_: object) -> None:
     raise DocumentError("documents.damaged")
 
 
-class _Skipping:
-    """Which elements count: those in a part that is left out do not."""
+class _Place:
+    """Where the parser is: `in_text` in an element whose characters are wanted, not in a part that is left out."""
 
     def __init__(self) -> None:
+        self.in_text = False
         self._depth = 0
 
-    def begins(self, tag: str) -> bool:
+    def begins(self, tag: str, is_text: bool) -> None:
         self._depth += tag in _LEFT_OUT
-        return not self._depth
+        self.in_text = is_text and not self._depth
 
     def ends(self, tag: str) -> bool:
+        """Does this element count?"""
+        self.in_text = False
         counts = not self._depth
         self._depth -= tag in _LEFT_OUT
         return counts
@@ -158,21 +161,17 @@ class _Skipping:
 
 def _paragraphs(package: _Package, name: str, text: Text) -> None:
     """Of documents and slides: both name their paragraphs `p` and their texts `t`."""
-    skipping = _Skipping()
-    in_text = False
+    place = _Place()
 
     def start(tag: str, _: dict[str, str]) -> None:
-        nonlocal in_text
-        in_text = skipping.begins(tag) and tag == "t"
+        place.begins(tag, tag == "t")
 
     def end(tag: str) -> None:
-        nonlocal in_text
-        in_text = False
-        if skipping.ends(tag) and tag in _BREAKS:
+        if place.ends(tag) and tag in _BREAKS:
             text.add(_BREAKS[tag])
 
     def characters(piece: str) -> None:
-        if in_text:
+        if place.in_text:
             text.add(piece)
 
     package.parse(name, start, end, characters)
@@ -181,43 +180,34 @@ def _paragraphs(package: _Package, name: str, text: Text) -> None:
 def _shared_strings(package: _Package, name: str) -> list[str]:
     strings: list[str] = []
     current: list[str] = []
-    skipping = _Skipping()
-    in_text = False
+    place = _Place()
 
     def start(tag: str, _: dict[str, str]) -> None:
-        nonlocal in_text
-        in_text = skipping.begins(tag) and tag == "t"
+        place.begins(tag, tag == "t")
 
     def end(tag: str) -> None:
-        nonlocal in_text
-        in_text = False
-        skipping.ends(tag)
+        place.ends(tag)
         if tag == "si":
             strings.append("".join(current))
             current.clear()
 
-    package.parse(name, start, end, lambda piece: current.append(piece) if in_text else None)
+    package.parse(name, start, end, lambda piece: current.append(piece) if place.in_text else None)
     return strings
 
 
 def _rows(package: _Package, name: str, strings: list[str], text: Text) -> None:
     """A line for each row: its texts with tabs between them. Numbers and dates are no words, and left out."""
     kind, value = "", ""
-    skipping = _Skipping()
-    wanted = False
+    place = _Place()
 
     def start(tag: str, attributes: dict[str, str]) -> None:
-        nonlocal kind, value, wanted
+        nonlocal kind, value
         if tag == "c":
             kind, value = attributes.get("t", "n"), ""
-        wanted = skipping.begins(tag) and (
-            (tag == "v" and kind in ("s", "str")) or (tag == "t" and kind == "inlineStr")
-        )
+        place.begins(tag, (tag, kind) in _CELLS)
 
     def end(tag: str) -> None:
-        nonlocal wanted
-        wanted = False
-        skipping.ends(tag)
+        place.ends(tag)
         if tag == "c" and value:
             text.add((strings[int(value)] if kind == "s" else value) + "\t")
         elif tag == "row":
@@ -225,7 +215,7 @@ def _rows(package: _Package, name: str, strings: list[str], text: Text) -> None:
 
     def characters(piece: str) -> None:
         nonlocal value
-        if wanted:
+        if place.in_text:
             value += piece
 
     package.parse(name, start, end, characters)

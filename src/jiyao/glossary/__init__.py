@@ -13,11 +13,12 @@ In:  Segments. Out: Segments with corrections on record, and Proposals, which ch
 
 from jiyao.glossary.entries import Glossary, parse
 from jiyao.glossary.learning import Learned, found, learned
-from jiyao.glossary.nearness import fits, hints_for, mentions
+from jiyao.glossary.nearness import NEAR_CLIPS, fits, hints_for, mentions
 from jiyao.glossary.proposing import Proposal, propose
 from jiyao.glossary.variants import correct
 
 __all__ = [
+    "NEAR_CLIPS",
     "Glossary",
     "Learned",
     "Proposal",

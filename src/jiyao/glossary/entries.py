@@ -24,7 +24,7 @@ class Glossary:
     terms: tuple[str, ...] = ()
 
     def in_script(self, script: Script) -> Glossary:
-        """For texts in this script: written as they are."""
+        """For texts in this script: written as they are. The terms keep their places."""
         return self if script == "original" else _in_script(self, script)
 
     def written(self) -> str:
@@ -37,7 +37,7 @@ class Glossary:
 @lru_cache(maxsize=4)  # every segment asks
 def _in_script(glossary: Glossary, script: Script) -> Glossary:
     rules = ((convert(alias, script), convert(term, script)) for alias, term in glossary.rules)
-    return Glossary(tuple(rules), tuple(dict.fromkeys(convert(term, script) for term in glossary.terms)))
+    return Glossary(tuple(rules), tuple(convert(term, script) for term in glossary.terms))
 
 
 def parse(text: str) -> Glossary:

@@ -28,8 +28,6 @@ _TWO = 0.04  # two syllables are soon found somewhere
 _GAIN, _NO_GAIN, _NO_WORD = 0.06, -0.06, 0.08
 _PARTICLES = "的了吗呢吧啊嘛呀"  # never a part of a foreign name
 
-Judgement = tuple[float, Rule]
-
 
 @dataclass(frozen=True)
 class Term:
@@ -91,7 +89,7 @@ def least(term: Term) -> float:
     return 0.9 if length < _SHORT else 0.82 if length <= 8 else 0.78
 
 
-def judged(text: str, heard: Sequence[Unit], term: Term, likeness: float, tongue: Tongue) -> Judgement:
+def judged(text: str, heard: Sequence[Unit], term: Term, likeness: float, tongue: Tongue) -> tuple[float, Rule]:
     """(score 0…1, rule); 0 where the stretch is good as it stands."""
     start, end = heard[0].start, heard[-1].end
     if term.is_han and all(unit.is_han for unit in heard):

@@ -12,6 +12,7 @@ from jiyao.glossary.entries import Glossary
 from jiyao.glossary.proposing import Proposal
 from jiyao.recognition import Hints
 
+NEAR_CLIPS = 8  # whose text tells which terms are spoken of here: two or three minutes
 MAX_TERMS = 60
 MAX_CHARACTERS = 600
 

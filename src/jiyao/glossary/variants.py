@@ -38,10 +38,6 @@ class Match:
     rule: Rule
     sure: bool
 
-    @property
-    def end(self) -> int:
-        return self.start + len(self.before)
-
 
 def correct(glossary: Glossary, segment: Segment) -> Segment:
     """All sure matches applied, word times kept."""

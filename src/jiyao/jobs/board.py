@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
+from typing import TypeVar
 
 from jiyao.audio import Note
-from jiyao.editing import Change, Line, Patch
+from jiyao.editing import Change, Line, Patch, Propose
 from jiyao.errors import JiyaoError, UsageError
-from jiyao.glossary import Glossary, mentions
+from jiyao.glossary import NEAR_CLIPS, Glossary, Proposal, mentions, propose
 from jiyao.jobs.events import (
     ENDED,
     Advanced,
@@ -37,16 +39,16 @@ from jiyao.jobs.events import (
 from jiyao.jobs.job import ClipView, Job, JobView, Take, Text
 from jiyao.memory import SharedPcm
 from jiyao.messages import say
-from jiyao.pipeline import Options, segments
+from jiyao.pipeline import LEFT_OUT, Options, segments
 from jiyao.recognition import EngineInfo
 from jiyao.segmentation import Part
 from jiyao.settings import EngineChoice
 from jiyao.timeline import clock
-from jiyao.transcript import Heard, Source, Transcript
+from jiyao.transcript import Heard, Segment, Source, Transcript, segments_of
 
 _NOBODY = EngineInfo("", "", "", "", "")
-_NEAR_CLIPS = 8  # whose text tells which terms are spoken of here: two or three minutes
 _LINES_AT_ONCE = 100  # looked at between two holds of the lock: a tenth of a second
+_T = TypeVar("_T")
 _COUNTED = "count"  # notes of one key that carry it are added up
 
 
@@ -74,6 +76,7 @@ class Board:
     def add(self, job: Job) -> None:
         with self.changed:
             self.jobs[job.id] = job
+            job.manuscript.use(self._proposer(job, job.takes[0].options.glossary))
             self._enqueue(job)
 
     def retry(self, job: Job, options: Options | None, engine: EngineChoice | None, clips: Sequence[int]) -> int:
@@ -192,7 +195,8 @@ class Board:
 
     def hear(self, job: Job, clip: int, take: Take, heard: Heard) -> Patch:
         """One clip's text; a take never hears a clip twice."""
-        shown = segments(heard, take.options)
+        plain = partial(segments_of, heard, take.options.script)
+        shown = tuple(self._by_terms(job, partial(segments, heard, take.options), plain))
         with self.changed:
             text = Text(take.version, heard, shown, job.engine or _NOBODY)
             texts = job.texts.setdefault(clip, [])
@@ -211,14 +215,15 @@ class Board:
     def neighbours(self, job: Job, clip: int) -> list[int]:
         """The clips whose text tells which terms are likely in this one, the nearest first."""
         with self.changed:
-            return job.manuscript.neighbours(clip, _NEAR_CLIPS)
+            return job.manuscript.neighbours(clip, NEAR_CLIPS)
 
     def spoken_of(self, job: Job, clips: Sequence[int], terms: Glossary) -> list[str]:
         """The terms in the lines of these clips."""
         with self.changed:
             lines = [line for line in job.manuscript.lines if line.clip in clips]
-            lines.sort(key=lambda line: clips.index(line.clip))
-            return [term for line in lines for term in mentions(terms, line.segment.text, line.proposals)]
+        lines.sort(key=lambda line: clips.index(line.clip))
+        texts = [(line.segment.text, line.proposals) for line in lines]
+        return self._by_terms(job, lambda: [term for one in texts for term in mentions(terms, *one)], list)
 
     def restore(self, job: Job, states: Mapping[int, Sequence[Line]]) -> None:
         """Edits that were kept, by clip, over what was heard there."""
@@ -234,19 +239,37 @@ class Board:
         self.changed_lines(job, patch)
         return patch
 
+    def _proposer(self, job: Job, terms: Glossary) -> Propose:
+        """What finds places for these terms in this text."""
+        script = job.takes[0].options.script
+
+        def found(segment: Segment, declined: Iterable[tuple[str, str]]) -> tuple[Proposal, ...]:
+            return self._by_terms(job, lambda: propose(terms.in_script(script), segment, declined), tuple)
+
+        return found
+
+    def _by_terms(self, job: Job, look: Callable[[], _T], without: Callable[[], _T]) -> _T:
+        """What terms make of a text. They better it, no more: whatever is wrong with them, the text is there, and that
+        they are left out is said."""
+        try:
+            return look()
+        except Exception:
+            self.notice(job, LEFT_OUT)
+            return without()
+
     def use_terms(self, terms: Glossary) -> None:
         """Propose by these terms from now on, in every text that is there: a long one takes seconds, so the lock is
         only held between stretches of it. Given up when other terms come meanwhile."""
         with self.changed:
             self._terms = terms
-            there = [(job, job.proposer(terms)) for job in self.jobs.values()]
-            texts = [(job, propose, job.manuscript.use(propose)) for job, propose in there]
-        for job, propose, lines in texts:
+            there = [(job, self._proposer(job, terms)) for job in self.jobs.values()]
+            texts = [(job, look, job.manuscript.use(look)) for job, look in there]
+        for job, look, lines in texts:
             for start in range(0, len(lines), _LINES_AT_ONCE):
                 if self._terms is not terms:
                     return
                 some = lines[start : start + _LINES_AT_ONCE]
-                looked_at = [(line, propose(line.segment, line.declined)) for line in some]
+                looked_at = [(line, look(line.segment, line.declined)) for line in some]
                 with self.changed:
                     if self._terms is terms and job.id in self.jobs:
                         self.changed_lines(job, job.manuscript.told(looked_at))

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import partial
 
 from jiyao.audio import Note
-from jiyao.editing import Manuscript, Propose
+from jiyao.editing import Manuscript
 from jiyao.errors import JiyaoError
-from jiyao.glossary import Glossary, propose
 from jiyao.jobs.events import Advanced, State
 from jiyao.memory import SharedBytes, SharedPcm
 from jiyao.pipeline import Options
@@ -70,13 +68,6 @@ class Job:
     current: Take | None = None
     stopping: bool = False  # cancelled while it runs
     whole: bool = False  # its first take was finished
-
-    def __post_init__(self) -> None:
-        self.manuscript.use(self.proposer(self.takes[0].options.glossary))
-
-    def proposer(self, terms: Glossary) -> Propose:
-        """What finds places for these terms in this text."""
-        return partial(propose, terms.in_script(self.takes[0].options.script))
 
     @property
     def duration_ms(self) -> int:

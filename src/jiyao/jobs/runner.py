@@ -13,7 +13,7 @@ from itertools import takewhile
 
 from jiyao.audio import Note
 from jiyao.errors import AudioError, EngineError, JiyaoError
-from jiyao.glossary import fits, hints_for
+from jiyao.glossary import fits
 from jiyao.jobs.board import Board
 from jiyao.jobs.crew import Cancelled, Crew
 from jiyao.jobs.events import Advanced
@@ -218,8 +218,10 @@ class Runner:
     def _hints(self, work: _Take, clip: int) -> Hints:
         """The terms that are likely in this clip, by what is known of its neighbours."""
         options = work.take.options
-        near = self._board.neighbours(work.job, clip) if options.glossary.terms else ()
-        return hints_for(options.glossary, options.language, self._board.spoken_of(work.job, near, options.glossary))
+        if not options.glossary.terms:
+            return options.hints()
+        near = self._board.neighbours(work.job, clip)
+        return options.hints(self._board.spoken_of(work.job, near, options.written_glossary))
 
     def _hear(self, work: _Take, group: Sequence[int]) -> None:
         """One call of the worker; every result goes to the vault, then to the board."""

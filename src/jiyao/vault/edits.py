@@ -55,10 +55,21 @@ def segments_after(edits: Iterable[Json], shown: Mapping[Span, Sequence[Segment]
     return tuple(line.segment for line in made.lines)
 
 
-def as_shown(result: ClipResult, making: Making | None, script: Script) -> list[Segment]:
-    """What a clip's result was shown as, before any edit: the terms of those days put right."""
-    terms = (making.glossary if making else Glossary()).in_script(script)
-    return [correct(terms, segment) for segment in segments_of(result.heard, script)]
+def as_shown(
+    results: Iterable[ClipResult], makings: Mapping[int, Making], script: Script
+) -> tuple[dict[Span, list[Segment]], bool]:
+    """What clips were shown as before any edit, the terms of those days put right; whether they could be."""
+    shown: dict[Span, list[Segment]] = {}
+    complete = True
+    for result in results:
+        segments = shown[result.heard.span] = segments_of(result.heard, script)
+        making = makings.get(result.version)
+        try:
+            terms = (making.glossary if making else Glossary()).in_script(script)
+            shown[result.heard.span] = [correct(terms, segment) for segment in segments]
+        except Exception:  # whatever it is: what is kept can be had all the same
+            complete = False
+    return shown, complete
 
 
 def _told(line: Line) -> Json:

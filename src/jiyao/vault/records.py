@@ -191,8 +191,9 @@ def parts_from_json(raw: Json) -> tuple[PartProgress, ...]:
     return tuple(PartProgress(**{**part, "span": Span(*part["span"])}) for part in raw)
 
 
-def glossary_to_json(glossary: Glossary) -> Json:
-    return _shallow(glossary)
+def terms_text(raw: Json) -> str:
+    """Of a set of terms; older vaults hold what was read in the text."""
+    return str(raw["text"] if "text" in raw else glossary_from_json(raw["terms"]).written())
 
 
 def glossary_from_json(raw: Json) -> Glossary:

@@ -11,7 +11,6 @@ from pathlib import Path
 from types import TracebackType
 
 from jiyao.errors import VaultError
-from jiyao.glossary import Glossary
 from jiyao.messages import Language, say
 from jiyao.recognition import EngineInfo
 from jiyao.text import Script
@@ -184,11 +183,10 @@ class Vault:
             self._values.put(_EDIT, tag, {"number": number, "edit": edit}, number)
             return number
 
-    def keep_terms(self, name: str, terms: Glossary, text: str = "") -> None:
-        """A set of terms under a name, for any recording; an older one is replaced. `text`: as a person wrote it."""
-        value = {"name": name, "terms": records.glossary_to_json(terms), "text": text}
+    def keep_terms(self, name: str, text: str) -> None:
+        """A set of terms as a person wrote it, under a name, for any recording; an older one of this name goes."""
         with self._lock, self._store.transaction():
-            self._values.put(_TERMS, NOBODY, value, name)
+            self._values.put(_TERMS, NOBODY, {"name": name, "text": text}, name)
 
     def delete_terms(self, name: str) -> None:
         """Overwritten with zeros; none of that name is fine."""
@@ -245,14 +243,15 @@ class Vault:
         edits = self.edits(sha256)
         source = kept.source if kept else Source("", 0, sha256)
         shown = clips.shown()
+        texts, complete = as_shown(shown, makings, script)
         notes = [say("vault.note_damaged", language, count=clips.damaged)] if clips.damaged else []
+        notes += [] if complete else [say("terms.left_out", language)]
         made = [makings[number] for number in sorted({r.version for r in shown} or set(makings)) if number in makings]
         engines = list(dict.fromkeys(one.engine.name for one in made))
         if len(engines) > 1:
             notes.append(say("vault.note_engines", language, engines=", ".join(engines)))
         engine = made[-1].engine if made else EngineInfo("", "", "", "", "")
         source = replace(source, notes=(*source.notes, *notes))
-        texts = {result.heard.span: as_shown(result, makings.get(result.version), script) for result in shown}
         return Transcript(source, engine, segments_after(edits, texts))
 
     def parts(self, sha256: str) -> tuple[PartProgress, ...]:
@@ -268,17 +267,11 @@ class Vault:
             found = {value["number"]: value["edit"] for value in self._values.all(_EDIT, tag)[0]}
             return [found.get(number) for number in range(self._values.count(_EDIT, tag))]
 
-    def terms(self) -> dict[str, Glossary]:
-        """Every set of terms that can be read, by name."""
+    def terms(self) -> dict[str, str]:
+        """The texts of every set of terms that can be read, by name."""
         with self._lock, self._store.reading():
             values, _ = self._values.all(_TERMS, NOBODY)
-        return {value["name"]: records.glossary_from_json(value["terms"]) for value in values}
-
-    def term_texts(self) -> dict[str, str]:
-        """The same sets as texts: what a person wrote, comments and all, where that was kept too."""
-        with self._lock, self._store.reading():
-            values, _ = self._values.all(_TERMS, NOBODY)
-        return {v["name"]: v.get("text") or records.glossary_from_json(v["terms"]).written() for v in values}
+        return {value["name"]: records.terms_text(value) for value in values}
 
     def check(self) -> int:
         """Read every value; how many are damaged or missing."""
