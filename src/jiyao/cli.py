@@ -20,6 +20,7 @@ from typing import Annotated, Literal, get_args
 import typer
 
 from jiyao import __version__, engines, exports, glossary, kept, opening, results, seal, settings, terms_cli, weights
+from jiyao import speakers as voices
 from jiyao.console import SOUND, Console, FetchBar, FileBar
 from jiyao.errors import EngineError, JiyaoError, OutputError, UsageError, WeightsError
 from jiyao.glossary import Glossary
@@ -33,6 +34,7 @@ from jiyao.jobs import (
     JobView,
     StateChanged,
     TakenOver,
+    TellingApart,
     WorkerRestarted,
 )
 from jiyao.opening import INTERRUPTED
@@ -122,7 +124,9 @@ def transcribe(
     accept: Annotated[
         float | None, typer.Option(min=0, max=1, help="Put in terms that only sound alike, from this score on: 0.85.")
     ] = None,
-    speakers: Annotated[str, typer.Option(help="off (others are not in this version yet)")] = "off",
+    speakers: Annotated[
+        str | None, typer.Option(help="off, auto, or how many there are. Fetches the models for it where they lack.")
+    ] = None,
     clean: Annotated[str, typer.Option(help="denoise,loudness (not in this version yet)", show_default=False)] = "",
     minutes: Annotated[bool, typer.Option("--minutes", help="(not in this version yet)")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace results that are already there.")] = False,
@@ -139,7 +143,7 @@ def transcribe(
     """Turn recordings into text."""
     chosen = settings.load({"engine": engine, "language": language, "keep": _on_off(keep)})
     console = Console(chosen.ui_language, quiet, chosen.progress_every_s)
-    for option, asked in (("--speakers", speakers != "off"), ("--clean", bool(clean)), ("--minutes", minutes)):
+    for option, asked in (("--clean", bool(clean)), ("--minutes", minutes)):
         if asked:
             raise UsageError("cli.not_yet", option=option)
     names = results.formats(formats)
@@ -148,6 +152,7 @@ def transcribe(
         language=chosen.forced_language,
         glossary=_read_terms(terms),
         script=chosen.script,
+        speakers=opening.speakers_for(chosen, speakers, console),
         max_duration_s=chosen.max_duration_h * 3600,
         notes_language=chosen.ui_language,
     )
@@ -223,6 +228,9 @@ def _get(name: str, chosen: Settings, console: Console) -> None:
         folder = weights.fetch(name, chosen.home, bar.report)
     with console.working("models.preparing", name=name):
         fed = engines.prepare(name, chosen)
+        if name in voices.MODELS and not voices.missing(chosen.home):
+            voices.prepare(chosen.home)
+            fed = ("speakers",)
     console.say("models.got", name=name, folder=folder)
     if fed:
         console.say("models.feeds", engines=", ".join(fed))
@@ -347,22 +355,31 @@ class _Run:
         return view, transcript
 
     def _followed(self, job: str, name: str) -> JobView:
-        """Say what happens until the job is over."""
+        """Say what happens until the job is over, and its speakers are told apart."""
         stage: Stage = "loading"
+        ended, share = False, None
         listener = self.jobs.events(0, job)
         with FileBar(self.delivery.console, name) as bar:
             bar.report(stage, Advanced(0, None))
             while True:
                 for event in listener.take(_LONGEST_WAIT_S):
                     change = event.change
-                    if isinstance(change, StateChanged) and change.state in ENDED:
-                        return self.jobs.get(job)
-                    if isinstance(change, StateChanged) and change.state in ("recognizing", "finishing"):
-                        stage = "recognizing" if change.state == "recognizing" else "finishing"
+                    if isinstance(change, TellingApart):
+                        share = change.share
+                    elif isinstance(change, StateChanged):
+                        ended = change.state in ENDED
+                        if change.state == "recognizing" or change.state == "finishing":
+                            stage = change.state
                     elif isinstance(change, Advanced):
                         bar.report(stage, change)
                     else:
                         self._say(change)
+                    if not ended:
+                        continue
+                    view = self.jobs.get(job)
+                    if share is None:
+                        return view
+                    bar.report("speakers", Advanced(round(share * view.duration_ms), view.duration_ms))
 
     def _say(self, change: Change) -> None:
         if isinstance(change, EngineReady) and change.engine != self.engine:

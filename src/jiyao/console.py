@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import rich.console
 from rich.markup import escape
@@ -228,12 +228,12 @@ class _Bar:
 class FileBar(_Bar):
     """Progress over one recording: audio minutes done, speed, time left."""
 
-    def report(self, stage: Stage, at: Advanced) -> None:
+    def report(self, stage: Stage | Literal["speakers"], at: Advanced) -> None:
         state = self._state(stage, at)
         plain = self._console.text("cli.progress_line", name=self._name, state=state)
         self._move(at.done_ms, at.total_ms, state, plain)
 
-    def _state(self, stage: Stage, at: Advanced) -> str:
+    def _state(self, stage: str, at: Advanced) -> str:
         total = clock(at.total_ms) if at.total_ms else "?"
         where = {"done": clock(at.done_ms), "total": total}
         if stage != "recognizing" or at.speed is None or at.left_ms is None:

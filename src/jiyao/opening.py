@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import cast
 
+from jiyao import speakers
 from jiyao.console import Console
-from jiyao.errors import EngineError, WeightsError
+from jiyao.errors import EngineError, UsageError, WeightsError
 from jiyao.jobs.choosing import choose
+from jiyao.pipeline import Speakers
 from jiyao.settings import Settings
 from jiyao.worker.messages import WorkerLost
 from jiyao.worker.parent import Worker
@@ -29,6 +32,32 @@ def started_worker(chosen: Settings, console: Console) -> Worker:
             raise
         _get(str(error.parameters["name"]), chosen, console)
     return _started(chosen, console)
+
+
+def speakers_for(chosen: Settings, asked: str | None, console: Console) -> Speakers:
+    """What `--speakers` wants: off, auto, or how many; None: as it is set, where the models are here.
+
+    Asked for, they are got where they lack. Raises UsageError, WeightsError, EngineError.
+    """
+    wanted = _speakers(asked) if asked is not None else chosen.speakers
+    if wanted == "off":
+        return wanted
+    lacking = speakers.missing(chosen.home)
+    if lacking and asked is None:
+        console.say("cli.no_speakers")
+        return "off"
+    for name in lacking:
+        _get(name, chosen, console)
+    speakers.prepare(chosen.home)
+    return wanted
+
+
+def _speakers(asked: str) -> Speakers:
+    if asked in ("off", "auto"):
+        return cast(Speakers, asked)
+    if not asked.isdecimal() or not 1 <= int(asked) <= speakers.MOST_VOICES:
+        raise UsageError("cli.bad_speakers", value=asked, most=speakers.MOST_VOICES)
+    return int(asked)
 
 
 def _started(chosen: Settings, console: Console) -> Worker:

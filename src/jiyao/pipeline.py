@@ -31,6 +31,9 @@ from jiyao.transcript import Heard, Segment, Source, Transcript, assemble, segme
 LEFT_OUT = Note("terms.left_out", warning=True)
 """Terms could not be looked for: a fault of ours, or a dictionary that does not load. The text is there even so."""
 
+Speakers = Literal["off", "auto"] | int
+"""Whether speakers are told apart; how many there are, where a person knows."""
+
 Stage = Literal["loading", "recognizing", "finishing", "done"]
 
 
@@ -51,6 +54,7 @@ class Options:
     language: str | None = None
     glossary: Glossary = field(default_factory=Glossary)
     script: Script = "simplified"
+    speakers: Speakers = "off"
     max_duration_s: float = 12 * 3600
     cutting: Cutting = field(default_factory=Cutting)
     notes_language: Language = "en"

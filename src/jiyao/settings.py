@@ -71,6 +71,9 @@ class Settings:
         "Han characters of the transcript; engines write either, at random",
         allowed=("simplified", "traditional", "original"),
     )
+    speakers: Literal["off", "auto"] = _setting(
+        "auto", "auto: tell speakers apart where the models for it are here", allowed=("off", "auto")
+    )
     threads: int = _setting(
         0, "threads of a CPU engine; 0: all cores this process may use", unit="threads", low=0, high=256
     )

@@ -3,12 +3,15 @@
 In:  files or bytes with options. Out: events, snapshots, transcripts, as they grow.
 
     service    Jobs: what doors ask for
+    texts      what a person does to texts
     incoming   a recording on its way into shared memory
     events     what happens, numbered, and those who listen
     job        what is known of one recording
+    views      what others see of a job
     board      all jobs and their texts, under one lock
     runner     the one thread that works through the queue
     crew       the worker: which engine, started, kept, started again
+    voices     who speaks, by a child beside the worker
     faults     what to do after a loss: again, smaller, skip, the next engine
     keeping    finished clips to the vault, and what need not be recognised again from it
     pace       speed and time left
@@ -41,6 +44,7 @@ from jiyao.jobs.events import (
     State,
     StateChanged,
     TakenOver,
+    TellingApart,
     Wiped,
     WorkerRestarted,
 )
@@ -73,6 +77,7 @@ __all__ = [
     "State",
     "StateChanged",
     "TakenOver",
+    "TellingApart",
     "Wiped",
     "WorkerRestarted",
 ]

@@ -6,8 +6,6 @@ removed: the player and "recognise again" need it.
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -17,6 +15,7 @@ from jiyao.audio import Note
 from jiyao.editing import Change, Line, Patch, Propose
 from jiyao.errors import JiyaoError, UsageError
 from jiyao.glossary import NEAR_CLIPS, Glossary, Proposal, mentions, propose
+from jiyao.jobs import views
 from jiyao.jobs.events import (
     ENDED,
     Advanced,
@@ -34,19 +33,19 @@ from jiyao.jobs.events import (
     State,
     StateChanged,
     TakenOver,
+    TellingApart,
     WorkerRestarted,
 )
-from jiyao.jobs.job import ClipView, Job, JobView, Take, Text
+from jiyao.jobs.job import NOBODY, Job, JobView, Take, Text
 from jiyao.memory import SharedPcm
 from jiyao.messages import say
 from jiyao.pipeline import LEFT_OUT, Options, segments
 from jiyao.recognition import EngineInfo
 from jiyao.segmentation import Part
 from jiyao.settings import EngineChoice
-from jiyao.timeline import clock
-from jiyao.transcript import Heard, Segment, Source, Transcript, segments_of
+from jiyao.speakers import Turns
+from jiyao.transcript import Heard, Segment, Transcript, segments_of
 
-_NOBODY = EngineInfo("", "", "", "", "")
 _LINES_AT_ONCE = 100  # looked at between two holds of the lock: a tenth of a second
 _T = TypeVar("_T")
 _COUNTED = "count"  # notes of one key that carry it are added up
@@ -198,7 +197,7 @@ class Board:
         plain = partial(segments_of, heard, take.options.script)
         shown = tuple(self._by_terms(job, partial(segments, heard, take.options), plain))
         with self.changed:
-            text = Text(take.version, heard, shown, job.engine or _NOBODY)
+            text = Text(take.version, heard, shown, job.engine or NOBODY)
             texts = job.texts.setdefault(clip, [])
             if any(known.version == take.version for known in texts):
                 return Patch()
@@ -280,6 +279,19 @@ class Board:
             made = job.manuscript
             self.feed.add(job.id, LinesChanged(patch.removed, patch.put, made.can_undo, made.can_redo))
 
+    def tell_apart(self, job: Job, turns: Turns) -> Patch:
+        """Who speaks, for all lines and those to come. Held."""
+        language = job.takes[0].options.notes_language
+        patch = job.manuscript.tell_apart(turns, lambda voice: say("speakers.numbered", language, number=voice + 1))
+        self.changed_lines(job, patch)
+        return patch
+
+    def telling_apart(self, job: Job, share: float | None) -> None:
+        with self.changed:
+            if job.telling_apart != share:
+                job.telling_apart = share
+                self.feed.add(job.id, TellingApart(share))
+
     def taken_over(self, job: Job, clips: int) -> None:
         with self.changed:
             self.feed.add(job.id, TakenOver(clips))
@@ -336,62 +348,16 @@ class Board:
 
     def view(self, job: Job) -> JobView:
         with self.changed:
-            starts = [part.span.start for part in job.parts]
-            clips = []
-            for index, span in enumerate(job.clips):
-                texts = job.texts.get(index, [])
-                segments = texts[-1].segments if texts else ()
-                versions = tuple(sorted(text.version for text in texts))
-                shown = texts[-1].version if texts else None
-                part = max(0, bisect_right(starts, span.start) - 1)
-                clips.append(ClipView(index, span, part, segments, versions, shown, index in job.skipped))
-            return JobView(
-                seq=self.feed.seq,
-                id=job.id,
-                name=job.name,
-                sha256=job.sha256,
-                state=job.state,
-                error=job.error,
-                progress=job.progress,
-                engine=job.engine,
-                duration_ms=job.duration_ms,
-                parts=tuple(part.span for part in job.parts),
-                clips=tuple(clips),
-                notes=self._notes(job),
-                place=self.queue.index(job) if job in self.queue else None,
-                has_audio=job.pcm is not None,
-                can_undo=job.manuscript.can_undo,
-                can_redo=job.manuscript.can_redo,
-            )
+            return views.view(job, self.feed.seq, self.queue.index(job) if job in self.queue else None)
 
     def transcript(self, job: Job) -> Transcript:
         """All that there is so far, as a person corrected it; it says which stretches are missing for good."""
         with self.changed:
-            if not job.takes:
-                raise UsageError("jobs.unknown", job=job.id)
-            options = job.takes[0].options
-            shown = [texts[-1] for texts in job.texts.values() if texts]
-            engines = Counter(text.engine.name for text in shown)
-            notes = [*self._notes(job)]
-            if len(engines) > 1:
-                notes.append(Note("jobs.several_engines", {"engines": ", ".join(engines)}))
-            main = next((text.engine for text in shown if text.engine.name == engines.most_common(1)[0][0]), None)
-            engine = main or job.engine or _NOBODY
-            source = Source(job.name, job.duration_ms, job.sha256)
-            lines = tuple(line.segment for line in job.manuscript.lines)
-        said = tuple(say(note.key, options.notes_language, **note.parameters) for note in notes)
-        return Transcript(replace(source, notes=said), engine, lines)
+            return views.transcript(job)
 
     def is_over(self, job: Job) -> bool:
         with self.changed:
             return job.state in ENDED and job is not self.running and job not in self.queue
-
-    def _notes(self, job: Job) -> tuple[Note, ...]:
-        gaps = (
-            Note("jobs.skipped", {"start": clock(span.start_ms), "end": clock(span.end_ms)}, warning=True)
-            for span in (job.clips[clip] for clip in sorted(job.skipped) if not job.texts.get(clip))
-        )
-        return (*job.notes, *gaps)
 
     def _tell_queue(self) -> None:
         self.feed.add("", Queued(tuple(job.id for job in self.queue)))

@@ -70,6 +70,14 @@ class ClipSkipped:
 
 
 @dataclass(frozen=True)
+class TellingApart:
+    """Who speaks is being found, beside the text: the share done, 0…1. None: no longer; lines that changed by it come
+    as LinesChanged before."""
+
+    share: float | None
+
+
+@dataclass(frozen=True)
 class TakenOver:
     """So many clips were kept by an earlier run and are not recognised again; their texts follow."""
 
@@ -169,6 +177,7 @@ Change = (
     | ClipHeard
     | ClipSkipped
     | TakenOver
+    | TellingApart
     | Noticed
     | EngineLoading
     | EngineReady

@@ -17,6 +17,9 @@ from jiyao.timeline import Span, to_ms
 from jiyao.transcript import Heard, Segment
 from jiyao.vault import Making
 
+NOBODY = EngineInfo("", "", "", "", "")
+"""Before an engine is known."""
+
 
 @dataclass(frozen=True)
 class Take:
@@ -65,6 +68,7 @@ class Job:
     skipped: set[int] = field(default_factory=set)
     notes: list[Note] = field(default_factory=list)
     progress: Advanced = Advanced(0, None)
+    telling_apart: float | None = None  # share done, while who speaks is being found
     current: Take | None = None
     stopping: bool = False  # cancelled while it runs
     whole: bool = False  # its first take was finished
@@ -117,6 +121,7 @@ class JobView:
     notes: tuple[Note, ...]
     place: int | None
     has_audio: bool
+    telling_apart: float | None
     can_undo: bool
     can_redo: bool
 

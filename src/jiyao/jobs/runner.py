@@ -22,6 +22,7 @@ from jiyao.jobs.job import Job, Take
 from jiyao.jobs.keeping import Keeper
 from jiyao.jobs.pace import Pace
 from jiyao.jobs.scrubbing import scrub
+from jiyao.jobs.voices import Voices
 from jiyao.memory import Ledger
 from jiyao.pipeline import Progress
 from jiyao.recognition import Hints
@@ -49,8 +50,10 @@ class _Take:
 
 
 class Runner:
-    def __init__(self, board: Board, crew: Crew, ledger: Ledger, vault: Vault | None, idle_s: float | None) -> None:
-        self._board, self._crew, self._ledger = board, crew, ledger
+    def __init__(
+        self, board: Board, crew: Crew, voices: Voices, ledger: Ledger, vault: Vault | None, idle_s: float | None
+    ) -> None:
+        self._board, self._crew, self._voices, self._ledger = board, crew, voices, ledger
         self.vault = vault  # of takes that begin from now on
         self._idle_s = idle_s
         self._closing = False
@@ -146,6 +149,7 @@ class Runner:
         engine = self._crew.ready(job, take)
         if job.pcm is None:
             self._listen(job, take)
+        self._tell_apart(job, take)
         keeper = Keeper(self.vault, self._board, job, take)
         self._take_over(job, take, keeper.begin(engine, self._crew.worker.aligner))
         if take.version == 0:
@@ -194,6 +198,13 @@ class Runner:
         job.recording = None
         self._ledger.release(job.id, "recording")
 
+    def _tell_apart(self, job: Job, take: Take) -> None:
+        """Beside recognition, and not waited for: the text is there before."""
+        wanted = take.options.speakers
+        with self._board.changed:
+            if wanted != "off" and take.version == 0 and not job.manuscript.told_apart:
+                self._voices.ask(job, None if wanted == "auto" else wanted)
+
     # recognising
 
     def _recognize(self, work: _Take) -> None:
@@ -238,7 +249,7 @@ class Runner:
                 heard = Heard(job.clips[clip], recognition)
                 work.keeper.keep(clip, heard)
                 patch = self._board.hear(job, clip, take, heard)
-                if take.version > 0:
+                if take.version > 0 or job.manuscript.told_apart:
                     work.keeper.keep_edit(patch)
                 work.ladder.heard(clip)
                 work.todo.remove(clip)

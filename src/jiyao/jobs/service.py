@@ -12,10 +12,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
 
-from jiyao import editing, seal
-from jiyao.editing import Line, Patch
+from jiyao import seal
+from jiyao.editing import Line
 from jiyao.errors import AudioError, UsageError
-from jiyao.glossary import Glossary
 from jiyao.jobs.board import Board
 from jiyao.jobs.crew import Crew, OpenWorker
 from jiyao.jobs.events import (
@@ -29,6 +28,8 @@ from jiyao.jobs.job import Job, JobView, Take
 from jiyao.jobs.keeping import Keeper
 from jiyao.jobs.runner import Runner
 from jiyao.jobs.scrubbing import scrub
+from jiyao.jobs.texts import Texts
+from jiyao.jobs.voices import OpenDiarizing, Voices
 from jiyao.memory import Entry, Ledger
 from jiyao.pipeline import Options
 from jiyao.recognition import EngineInfo
@@ -37,15 +38,16 @@ from jiyao.settings import EngineChoice, Settings
 from jiyao.timeline import Samples, Span, to_samples
 from jiyao.transcript import Transcript
 from jiyao.vault import Vault
+from jiyao.worker.diarizing import Diarizing
 from jiyao.worker.parent import Worker
 
 
-class Jobs:
+class Jobs(Texts):
     """All jobs of this process; any thread may call anything. Use it in a `with`, or `close` it.
 
     With a `vault`, every finished clip is kept before its event is sent, and a recording that is there already, by the
     hash of its bytes, goes on where it stopped. The vault stays the caller's. `worker`: started already with
-    these settings, to begin with; it is the jobs' own from now on. `open_worker`: for tests.
+    these settings, to begin with; it is the jobs' own from now on. `open_worker`, `open_diarizing`: for tests.
     """
 
     def __init__(
@@ -55,15 +57,17 @@ class Jobs:
         *,
         worker: Worker | None = None,
         open_worker: OpenWorker = Worker,
+        open_diarizing: OpenDiarizing = Diarizing,
     ) -> None:
         self._settings = settings
         self._feed = Feed()
-        self._board = Board(self._feed)
+        super().__init__(Board(self._feed), lambda: self._runner.vault)
         limit_mb = settings.memory_limit_mb
         self._ledger = Ledger(limit_mb * 1_000_000 if limit_mb else None)
         self._crew = Crew(self._board, settings, open_worker, worker)
         idle_s = settings.idle_release_min * 60 or None
-        self._runner = Runner(self._board, self._crew, self._ledger, vault, idle_s)
+        self._voices = Voices(self._board, settings.home, self._keep_edit, open_diarizing)
+        self._runner = Runner(self._board, self._crew, self._voices, self._ledger, vault, idle_s)
 
     def __enter__(self) -> Jobs:
         return self
@@ -76,6 +80,7 @@ class Jobs:
     def close(self) -> None:
         """Cancel what runs, end the worker, wipe every buffer; listeners end. Twice is fine."""
         self._runner.close()
+        self._voices.close()
         with self._board.changed:
             for job in list(self._board.jobs.values()):
                 self._free(job)
@@ -219,8 +224,18 @@ class Jobs:
         """Stop a job wherever it is; what was recognised stays. One that is over stays as it is."""
         with self._board.changed:
             job = self._board.find(job_id)
+            self._voices.drop(job)
             if not self._board.withdraw(job):
                 self._runner.stop_running(job)
+
+    def tell_apart(self, job_id: str, count: int | None = None) -> None:
+        """Find who speaks, anew; `count`: how many, where a person knows. The names that there are go to who speaks
+        there then. Raises UsageError before the recording is decoded, or where it is not in memory any more."""
+        with self._board.changed:
+            job = self._board.find(job_id)
+            if job.pcm is None:
+                raise UsageError("jobs.no_audio", name=job.name)
+            self._voices.ask(job, count)
 
     def resume(self, job_id: str) -> None:
         """Go on with a cancelled or failed job: the clips that it has are not recognised again."""
@@ -264,65 +279,6 @@ class Jobs:
             keeper.keep_again(clip, text.heard)
             keeper.keep_edit(patch)
 
-    def edit(self, job_id: str, changes: Sequence[editing.Change]) -> int:
-        """Change lines, all or nothing, as one step that can be undone; `seq` of the event that tells of it.
-
-        Raises `editing.Conflict` for a version that is gone, ValueError for a cut that leaves nothing on one side.
-        """
-        with self._board.changed:
-            job = self._board.find(job_id)
-            self._keep_edit(job, self._board.edit(job, changes))
-            return self._feed.seq
-
-    def replace(self, job_id: str, before: str, after: str) -> int:
-        """A person's correction wherever the same word stands, as one step on record; in how many places."""
-        with self._board.changed:
-            job = self._board.find(job_id)
-            changes = job.manuscript.places(before, after)
-            if changes:
-                self._keep_edit(job, self._board.edit(job, changes))
-            return len(changes)
-
-    def accept_proposals(self, job_id: str, least: float) -> int:
-        """Put in every term that is proposed with at least this score, as one step on record; how many."""
-        with self._board.changed:
-            job = self._board.find(job_id)
-            changes = job.manuscript.proposed(least)
-            if changes:
-                self._keep_edit(job, self._board.edit(job, changes))
-            return len(changes)
-
-    def places(self, job_id: str, before: str) -> int:
-        """In how many places this word stands."""
-        with self._board.changed:
-            return len(self._board.find(job_id).manuscript.places(before, ""))
-
-    def use_terms(self, terms: Glossary) -> None:
-        """Propose by these terms in every text that is there; those that are recognised have theirs in `Options`."""
-        self._board.use_terms(terms)
-
-    def undo(self, job_id: str) -> bool:
-        """Take the last change of a text back, whoever made it; False: there is none."""
-        with self._board.changed:
-            job = self._board.find(job_id)
-            return self._stepped(job, job.manuscript.undo())
-
-    def redo(self, job_id: str) -> bool:
-        """Do what was taken back last once more; False: there is none."""
-        with self._board.changed:
-            job = self._board.find(job_id)
-            return self._stepped(job, job.manuscript.redo())
-
-    def _stepped(self, job: Job, patch: Patch | None) -> bool:
-        if patch is None:
-            return False
-        self._board.changed_lines(job, patch)
-        self._keep_edit(job, patch)
-        return True
-
-    def _keep_edit(self, job: Job, patch: Patch) -> None:
-        Keeper(self._runner.vault, self._board, job, job.takes[-1]).keep_edit(patch)
-
     def keep(self, vault: Vault | None) -> None:
         """Keep texts in this vault, or no longer, for what begins from now on; what is there already stays as it is."""
         with self._board.changed:
@@ -337,19 +293,24 @@ class Jobs:
         """These waiting jobs first, in this order."""
         self._board.reorder(order)
 
-    def wait(self, job_id: str, timeout_s: float | None = None) -> JobView:
-        """The job once it is over, or as it is after `timeout_s`."""
+    def wait(self, job_id: str, timeout_s: float | None = None, *, speakers: bool = False) -> JobView:
+        """The job once it is over (with its `speakers`: and they are found), or as it is after `timeout_s`."""
         with self._board.changed:
             job = self._board.find(job_id)
-            self._board.changed.wait_for(lambda: self._board.is_over(job), timeout_s)
+
+            def over() -> bool:
+                return self._board.is_over(job) and not (speakers and job.telling_apart is not None)
+
+            self._board.changed.wait_for(over, timeout_s)
             return self._board.view(job)
 
     def remove(self, job_id: str) -> int:
         """Cancel a job, zero and free its audio, forget its text; how many bytes of buffers that were."""
         with self._board.changed:
             job = self._board.find(job_id)
-            self.cancel(job_id)
+            self.cancel(job_id)  # its voices, too
             self._board.changed.wait_for(lambda: self._board.is_over(job))
+            self._voices.drop(job)
             return self._free(job)
 
     def wipe(self, job_id: str | None = None) -> Wiped:

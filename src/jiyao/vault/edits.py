@@ -81,4 +81,13 @@ def _told(line: Line) -> Json:
 def _line(raw: Mapping[str, Json]) -> Line:
     segment = segment_from_document(raw["segment"])
     declined = tuple((str(before), str(after)) for before, after in raw.get("declined", ()))
-    return Line(raw["id"], 0, tuple(raw["clips"]), segment, bool(raw["edited"]), bool(raw["checked"]), declined)
+    return Line(
+        raw["id"],
+        0,
+        tuple(raw["clips"]),
+        segment,
+        bool(raw["edited"]),
+        bool(raw["checked"]),
+        bool(raw.get("assigned")),
+        declined,
+    )

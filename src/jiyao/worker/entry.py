@@ -41,6 +41,17 @@ def read(connection: Connection) -> None:
     _sealed(serve)
 
 
+def diarize(connection: Connection) -> None:
+    """Tell the voices of one recording apart. Does not return."""
+
+    def serve(_: seal.Enforcement) -> None:
+        from jiyao.worker.diarizer import serve
+
+        serve(connection)
+
+    _sealed(serve)
+
+
 def _sealed(serve: Callable[[seal.Enforcement], None]) -> None:
     """Close this process for good, serve, and end it."""
     try:

@@ -1,152 +1,18 @@
-"""A transcript under correction: lines with versions, changes that can be undone, times that stay with their words.
-
-In:  what was recognised, clip by clip, and a person's changes. Out: lines in the order of time, and for every change a
-Patch: what went, what came. Two people at once never overwrite each other silently: a change names the version it was
-made on. Undo is one for all who look at the same recording. What is heard again replaces its stretch as a change like
-any other, and can be undone.
-"""
+"""All lines of one recording, the steps that can be undone, and what was heard where."""
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from jiyao.editing.changes import Change, Conflict, Correct, Line, Patch, Propose, Rename
+from jiyao.editing.work import Work
 from jiyao.glossary import Proposal, found
-from jiyao.retiming import corrected, joined, parted, retimed, reverted
-from jiyao.transcript import Rule, Segment
+from jiyao.speakers import Names, Turns
+from jiyao.transcript import Segment
 
 _LONGEST_HISTORY = 1_000  # changes that can be undone
-
-
-@dataclass(frozen=True)
-class Line:
-    """One segment as it stands. `version` grows with every change; `clips`: where it was heard, the first one first.
-
-    `edited`: a person wrote it. `checked`: a person looked at it: it is not doubtful any more. `proposals`: what the
-    terms suggest for it now; `declined`: (before, after) that a person does not want here.
-    """
-
-    id: str
-    version: int
-    clips: tuple[int, ...]
-    segment: Segment
-    edited: bool = False
-    checked: bool = False
-    declined: tuple[tuple[str, str], ...] = ()
-    proposals: tuple[Proposal, ...] = ()
-
-    @property
-    def clip(self) -> int:
-        return self.clips[0]
-
-    @property
-    def place(self) -> tuple[int, str]:
-        """Lines stand in this order."""
-        return self.segment.start_ms, self.id
-
-
-@dataclass(frozen=True)
-class SetText:
-    """Other words for a line; none at all takes it away."""
-
-    line: str
-    version: int
-    text: str
-
-
-@dataclass(frozen=True)
-class Split:
-    """Two lines of one, before the character `offset`."""
-
-    line: str
-    version: int
-    offset: int
-
-
-@dataclass(frozen=True)
-class Merge:
-    """One line of this and the next."""
-
-    line: str
-    version: int
-
-
-@dataclass(frozen=True)
-class SetSpeaker:
-    """Who said this line; None: not known."""
-
-    line: str
-    version: int
-    speaker: str | None
-
-
-@dataclass(frozen=True)
-class Rename:
-    """Another name for a speaker, everywhere; a name that is there already makes one of the two."""
-
-    speaker: str
-    name: str
-
-
-@dataclass(frozen=True)
-class Settle:
-    """A person has looked: this line is not doubtful."""
-
-    line: str
-    version: int
-
-
-@dataclass(frozen=True)
-class Correct:
-    """A term in place of what stands at the character `start`, on record. On one line: from its end to its start."""
-
-    line: str
-    version: int
-    start: int
-    before: str
-    after: str
-
-
-@dataclass(frozen=True)
-class Decline:
-    """This is no term here: it is not proposed for this line again."""
-
-    line: str
-    version: int
-    before: str
-    after: str
-
-
-@dataclass(frozen=True)
-class Revert:
-    """Take back the correction that begins at the character `start`."""
-
-    line: str
-    version: int
-    start: int
-
-
-Change = SetText | Split | Merge | SetSpeaker | Rename | Settle | Correct | Decline | Revert
-Propose = Callable[[Segment, Iterable[tuple[str, str]]], tuple[Proposal, ...]]
-
-
-class Conflict(Exception):
-    """A change was made on a version that is gone; nothing was changed. `lines`: each as it stands, None: not there."""
-
-    def __init__(self, lines: Sequence[Line | None]) -> None:
-        super().__init__("changed meanwhile")
-        self.lines = tuple(lines)
-
-
-@dataclass(frozen=True)
-class Patch:
-    """What a change did: ids of lines that are gone, lines that are new or different, clips that hold other lines."""
-
-    removed: tuple[str, ...] = ()
-    put: tuple[Line, ...] = ()
-    clips: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -162,6 +28,8 @@ class Manuscript:
         self._propose = propose
         self._lines: dict[str, Line] = {}
         self._heard: dict[int, tuple[int, tuple[Segment, ...]]] = {}  # clip -> version, segments
+        self._turns = Turns()
+        self._names: dict[int, str] = {}  # voice -> what it is called
         self._undo: deque[_Step] = deque(maxlen=_LONGEST_HISTORY)
         self._redo: list[_Step] = []
         self._version = 0
@@ -178,6 +46,10 @@ class Manuscript:
     @property
     def can_redo(self) -> bool:
         return bool(self._redo)
+
+    @property
+    def told_apart(self) -> bool:
+        return bool(self._turns)
 
     def clear(self) -> None:
         """Nothing is left, nothing can be undone."""
@@ -230,15 +102,38 @@ class Manuscript:
         fresh = [line for one in clips if one in self._heard for line in self._as_heard(one)]
         return self._apply(tuple(gone.values()), fresh, keep=again or bool(gone))
 
+    def tell_apart(self, turns: Turns, name: Names) -> Patch:
+        """Who speaks, for all lines, and for those that are still to come; `name`: of a voice that has none yet.
+
+        Lines that stand as they were heard come apart where the voice changes; those that a person changed do not, and
+        a speaker that a person named for a line stays. Names that voices have already go to who speaks there now.
+        """
+        before = self.lines
+        untouched = [clip for clip in self._heard if self._is_untouched(clip)]
+        self._names = turns.named((line.segment for line in before), name)
+        self._turns = turns
+        gone = [line for line in before if line.clip in untouched]
+        fresh = [line for clip in untouched for line in self._as_heard(clip)]
+        for line in before:
+            voice = None if line.clip in untouched or line.assigned else turns.voice_of(line.segment)
+            if voice is not None and self._names[voice] != line.segment.speaker:
+                gone.append(line)
+                fresh.append(replace(line, segment=replace(line.segment, speaker=self._names[voice])))
+        # with nothing to take back yet, this is not the first thing that can be
+        return self._apply(tuple(gone), fresh, keep=self.can_undo or self.can_redo)
+
     def change(self, changes: Sequence[Change]) -> Patch:
         """All of them as one step, or none. Raises Conflict; ValueError for a split that leaves nothing on one side."""
-        work = _Work(dict(self._lines), self._new_id)
+        work = Work(dict(self._lines), self._new_id)
         stale = [one.line for one in changes if not isinstance(one, Rename) and self._is_stale(one.line, one.version)]
         conflicts = [self._lines.get(line) for line in stale]
         if conflicts:
             raise Conflict(conflicts)
         for one in changes:
             work.do(one)
+        for one in changes:
+            if isinstance(one, Rename):
+                self._names = {voice: one.name if name == one.speaker else name for voice, name in self._names.items()}
         before = tuple(line for line in self._lines.values() if work.lines.get(line.id) is not line)
         after = [line for line in work.lines.values() if self._lines.get(line.id) is not line]
         if not before and not after:
@@ -251,7 +146,7 @@ class Manuscript:
             return None
         step = self._undo.pop()
         self._redo.append(step)
-        return self._swap(step.after, step.before)
+        return self._stepped(step.after, step.before)
 
     def redo(self) -> Patch | None:
         """Do the step that was taken back last once more; None: there is none."""
@@ -259,7 +154,7 @@ class Manuscript:
             return None
         step = self._redo.pop()
         self._undo.append(step)
-        return self._swap(step.before, step.after)
+        return self._stepped(step.before, step.after)
 
     def state(self, clip: int) -> tuple[Line, ...] | None:
         """The lines that begin in a clip; None: they stand as they were heard."""
@@ -284,7 +179,23 @@ class Manuscript:
 
     def _as_heard(self, clip: int) -> list[Line]:
         version, segments = self._heard[clip]
+        if self._turns:
+            segments = tuple(piece for one in segments for piece in self._turns.spoken(one, self._names.__getitem__))
         return [Line(f"{clip}.{version}.{index}", 0, (clip,), segment) for index, segment in enumerate(segments)]
+
+    def _is_untouched(self, clip: int) -> bool:
+        """Nobody changed anything in this clip but a speaker's name, everywhere."""
+        lines = [line for line in self.lines if clip in line.clips]
+        if any(line.clips != (clip,) or line.checked or line.declined or line.assigned for line in lines):
+            return False
+        return [line.segment for line in lines] == [line.segment for line in self._as_heard(clip)]
+
+    def _stepped(self, out: tuple[Line, ...], into: tuple[Line, ...]) -> Patch:
+        """Names go back and forth with the lines."""
+        patch = self._swap(out, into)
+        if self._turns:
+            self._names |= self._turns.called(line.segment for line in self._lines.values())
+        return patch
 
     def _apply(self, before: tuple[Line, ...], after: Sequence[Line], keep: bool = True) -> Patch:
         if keep:
@@ -312,85 +223,3 @@ class Manuscript:
     def _new_id(self) -> str:
         self._serial += 1
         return f"e{self._serial}"
-
-
-class _Work:
-    """Lines while one step is made of several changes."""
-
-    def __init__(self, lines: dict[str, Line], new_id: Callable[[], str]) -> None:
-        self.lines = lines
-        self._new_id = new_id
-
-    def do(self, change: Change) -> None:
-        if isinstance(change, Rename):
-            for one in list(self.lines.values()):
-                if one.segment.speaker == change.speaker:
-                    self._put(replace(one, segment=replace(one.segment, speaker=change.name)))
-            return
-        line = self.lines.get(change.line)
-        if line is None:  # an earlier change of the same step took it
-            raise Conflict([None])
-        segment = line.segment
-        if isinstance(change, SetSpeaker):
-            self._put(replace(line, segment=replace(segment, speaker=change.speaker)))
-        elif isinstance(change, Settle):
-            self._put(replace(line, checked=True, segment=replace(segment, flags=())))
-        elif isinstance(change, SetText):
-            self._set_text(line, change.text)
-        elif isinstance(change, Correct):
-            self._correct(line, change)
-        elif isinstance(change, Decline):
-            declined = tuple(dict.fromkeys((*line.declined, (change.before, change.after))))
-            self._put(replace(line, declined=declined))
-        elif isinstance(change, Revert):
-            self._revert(line, change.start)
-        elif isinstance(change, Split):
-            self._split(line, change.offset)
-        else:
-            self._merge(line)
-
-    def _set_text(self, line: Line, text: str) -> None:
-        text = " ".join(text.split())
-        if not text:
-            del self.lines[line.id]
-        elif text != line.segment.text:
-            segment = replace(retimed(line.segment, text), flags=())
-            self._put(replace(line, segment=segment, edited=True, checked=True))
-
-    def _correct(self, line: Line, change: Correct) -> None:
-        asked = (change.start, change.before, change.after)
-        proposal = next((one for one in line.proposals if (one.start, one.before, one.after) == asked), None)
-        rule: Rule = proposal.rule if proposal else "typed"
-        try:
-            segment = corrected(line.segment, *asked, rule, proposal.score if proposal else None)
-        except ValueError:
-            raise Conflict([line]) from None
-        self._put(replace(line, segment=segment))
-
-    def _revert(self, line: Line, start: int) -> None:
-        """What was taken back is not proposed again."""
-        correction = next((one for one in line.segment.corrections if one.start == start), None)
-        if correction is None:
-            raise Conflict([line])
-        declined = tuple(dict.fromkeys((*line.declined, (correction.before, correction.after))))
-        self._put(replace(line, segment=reverted(line.segment, correction), declined=declined))
-
-    def _split(self, line: Line, offset: int) -> None:
-        first, second = parted(line.segment, offset)
-        self._put(replace(line, segment=first))
-        self._put(replace(line, id=self._new_id(), segment=second))
-
-    def _merge(self, line: Line) -> None:
-        ordered = sorted(self.lines.values(), key=lambda one: one.place)
-        place = bisect_right([one.place for one in ordered], line.place)
-        if place == len(ordered):
-            return
-        following = ordered[place]
-        del self.lines[following.id]
-        clips = tuple(dict.fromkeys((*line.clips, *following.clips)))
-        edited, checked = line.edited or following.edited, line.checked and following.checked
-        segment = joined(line.segment, following.segment)
-        self._put(replace(line, clips=clips, segment=segment, edited=edited, checked=checked))
-
-    def _put(self, line: Line) -> None:
-        self.lines[line.id] = line
