@@ -136,7 +136,7 @@ class TestState:
     def test_sentences_of_the_page_in_both_languages(self, client: httpx.Client) -> None:
         told = client.get("/api/messages").json()
         assert set(told) == {"zh", "en"} and set(told["zh"]) == set(told["en"])
-        assert {key.partition(".")[0] for key in told["zh"]} <= {"desk", "lines", "player", "termsdesk"}
+        assert {key.partition(".")[0] for key in told["zh"]} <= {"desk", "lines", "player", "termsdesk", "voices"}
 
     def test_setup_says_what_each_choice_means(self, client: httpx.Client, known: dict[str, Any]) -> None:
         told = client.get("/api/state").json()["setup"]

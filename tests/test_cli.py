@@ -149,7 +149,9 @@ class TestExitCodes:
         for arguments in (
             ["-f", "pdf"],
             ["--engine", "nothing"],
-            ["--speakers", "auto"],
+            ["--speakers", "many"],
+            ["--speakers", "0"],
+            ["--speakers", "21"],
             ["--minutes"],
             ["--nonsense"],
         ):

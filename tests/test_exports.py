@@ -24,7 +24,7 @@ from markdown_it import MarkdownIt
 
 from jiyao.errors import UsageError
 from jiyao.exports import FORMATS, ExportOptions, export
-from jiyao.exports.options import one_line
+from jiyao.exports.options import label, one_line
 from jiyao.exports.reading import escape_md, paragraphs
 from jiyao.exports.subtitles import MAX_MS, MAX_WIDTH, MIN_MS, cut, may_break
 from jiyao.recognition import EngineInfo, Word
@@ -188,9 +188,10 @@ def test_no_text_becomes_markdown(text: str, speaker: str) -> None:
         children = [b for b in blocks if b.type == "inline"][-1].children or []
         assert {child.type for child in children} <= {"text", "code_inline", "strong_open", "strong_close"}
         shown = "".join(child.content for child in children if child.type == "text")
-        label = f"{one_line(speaker)}：" if one_line(speaker) and options.speakers else ""
+        before = label(one_line(speaker), "zh") if one_line(speaker) and options.speakers else ""
+        before += " " * before.startswith("【")
         expected = paragraphs(transcript(said(text)), options)[0].text
-        assert shown.strip() == (label + expected).strip()
+        assert shown.strip() == (before + expected).strip()
 
 
 def test_markdown_stays_readable() -> None:
@@ -448,3 +449,11 @@ def test_subtitle_files_stay_strict_whatever_is_said(made: Transcript) -> None:
 @given(transcripts())
 def test_json_holds_everything(made: Transcript) -> None:
     assert export(made, "json").decode() == to_json(made) + "\n"
+
+
+def test_a_role_stands_behind_the_name() -> None:
+    made = transcript(said("好。", 0, 900, "张工|后端"), said("嗯。", 1_000, 1_500, "甲|"))
+    written = {name: export(made, name).decode() for name in ("txt", "md", "srt")}
+    assert written["txt"] == "[00:00:00] 【张工|后端】好。\n\n[00:00:01] 甲|：嗯。\n"
+    assert "**【张工|后端】** 好。" in written["md"].replace("\\|", "|")
+    assert "【张工|后端】好。" in written["srt"]

@@ -118,6 +118,7 @@ class Desk:
             language=None if wanted == "auto" else wanted,
             glossary=self._glossary,
             script=self._settings.script,
+            speakers=self._settings.speakers if self.setup.tells_apart else "off",
             max_duration_s=self._settings.max_duration_h * 3600,
             notes_language=notes_language,
         )
@@ -161,6 +162,7 @@ class Desk:
             "engine": self._settings.engine,
             "language": self._settings.language,
             "script": self._settings.script,
+            "speakers": self._settings.speakers,
             "terms": self._terms,
             "terms_count": len(self._glossary.terms),
             "terms_error": None if error is None else wire.error(error, language),
@@ -180,6 +182,8 @@ class Desk:
             changes["language"] = _language(wanted.text("language"))
         if "script" in wanted:
             changes["script"] = _one_of(wanted.text("script"), get_args(Script), "script")
+        if "speakers" in wanted:
+            changes["speakers"] = _one_of(wanted.text("speakers"), ("off", "auto"), "speakers")
         terms = wanted.maybe_text("terms")
         if terms is not None and len(terms) > _LONGEST_TERMS:
             raise UsageError("web.terms_too_long", most=_LONGEST_TERMS)

@@ -38,6 +38,7 @@ from jiyao.jobs import (
     Removed,
     StateChanged,
     TakenOver,
+    TellingApart,
     Wiped,
     WorkerRestarted,
 )
@@ -64,6 +65,7 @@ class Teller:
             LinesChanged: self._lines,
             ClipHeard: lambda job, change: self._clip("clip", job, change.clip),
             ClipSkipped: lambda job, change: self._clip("skipped", job, change.clip),
+            TellingApart: lambda _, change: ("telling_apart", {"share": change.share}),
             TakenOver: lambda _, change: ("taken_over", {"clips": change.clips}),
             Noticed: lambda _, change: ("note", wire.note(change.note, language)),
             EngineLoading: lambda _, change: ("host", self._desk.host(None, language)),
@@ -152,6 +154,8 @@ def _about(event: Event) -> tuple[object, ...] | None:
     change = event.change
     if isinstance(change, Advanced) and event.job_seq > 1:
         return ("progress", event.job)
+    if isinstance(change, TellingApart):
+        return ("telling_apart", event.job)
     if isinstance(change, EngineLoading):
         return ("host",)
     if isinstance(change, Announced) and change.topic != "recording":

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from jiyao import engines, weights
+from jiyao import engines, speakers, weights
 from jiyao.errors import JiyaoError
 from jiyao.settings import Settings
 
@@ -37,8 +37,13 @@ def run(arguments: list[str]) -> int:
 
 
 def _got(model: str, chosen: Settings) -> dict[str, Any]:
-    weights.fetch(model, chosen.home, lambda step: _tell({"step": asdict(step)}))
+    together = speakers.MODELS if model in speakers.MODELS else (model,)
+    for one in together:
+        weights.fetch(one, chosen.home, lambda step: _tell({"step": asdict(step)}))
     _tell({"preparing": model})
+    if model in speakers.MODELS:
+        speakers.prepare(chosen.home)
+        return {"fed": []}
     return {"fed": engines.prepare(model, chosen)}
 
 

@@ -15,7 +15,7 @@ from jiyao.api.desk import Desk
 from jiyao.api.work import attachment, export_options
 from jiyao.messages import table
 
-_GROUPS = ("desk", "lines", "player", "termsdesk")
+_GROUPS = ("desk", "lines", "player", "termsdesk", "voices")
 
 
 def routes(desk: Desk) -> list[BaseRoute]:

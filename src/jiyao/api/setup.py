@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Any
 
-from jiyao import errors, weights
+from jiyao import errors, speakers, weights
 from jiyao.api import fetcher, wire
 from jiyao.errors import JiyaoError, UsageError, WeightsError
 from jiyao.messages import Language, say, table
@@ -61,6 +61,7 @@ class Setup:
         self._fetch: _Fetch | None = None
         self._error: JiyaoError | None = None
         self._soon = False
+        self._tells_apart = False
 
     def begin(self) -> None:
         """See what is on this computer; nothing is known before."""
@@ -86,6 +87,11 @@ class Setup:
     def engine(self) -> str:
         """What `auto` means on this computer, as it was seen last; "" before that."""
         return str((self._found.get("choice") or {}).get("name", ""))
+
+    @property
+    def tells_apart(self) -> bool:
+        """Whether what tells speakers apart is here, as far as is known."""
+        return self._tells_apart
 
     def fetch(self, model: str) -> None:
         """Begin to get a model. Raises WeightsError for an unknown one, UsageError where one is being fetched."""
@@ -141,6 +147,11 @@ class Setup:
                 {"name": name, "title": wire.engine_title(name, language), "reason": say(reason, language)}
                 for name, reason in choice.get("rejected", ())
             ],
+            "speakers": {
+                "ready": self._tells_apart,
+                "model": speakers.MODELS[-1],
+                "size_bytes": sum(weights.find_model(name).size_bytes for name in speakers.MODELS),
+            },
             "fetch": None if fetch is None else _told(fetch, language),
             "error": None if error is None else wire.error(error, language),
         }
@@ -177,6 +188,10 @@ class Setup:
 
     def _look(self) -> None:
         """See anew what is on this computer."""
+        with contextlib.suppress(JiyaoError, OSError):  # whoever asks for speakers is told what is wrong
+            if not speakers.missing(self._settings.home):
+                speakers.prepare(self._settings.home)  # writes only what was put there by hand
+        self._tells_apart = speakers.ready(self._settings.home)
         try:
             self._found = self._asked() if find_spec("torch") is not None else fetcher.found(self._settings)
         except JiyaoError as error:

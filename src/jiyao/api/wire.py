@@ -158,6 +158,7 @@ def job(view: JobView, language: Language) -> Json:
         "engine": engine(view.engine, language),
         "notes": [note(one, language) for one in view.notes],
         "has_audio": view.has_audio,
+        "telling_apart": view.telling_apart,
     }
 
 

@@ -24,6 +24,7 @@ from jiyao.exports import ExportOptions
 from jiyao.glossary import learned
 from jiyao.messages import Language
 from jiyao.settings import EngineChoice
+from jiyao.speakers import MOST_VOICES
 
 
 def routes(desk: Desk) -> list[BaseRoute]:
@@ -72,6 +73,16 @@ def _states(desk: Desk) -> list[BaseRoute]:
         await in_thread(jobs.show, _job(request), asked.number("clip"), asked.number("version"))
         return answer({})
 
+    async def tell_apart(request: Request) -> Response:
+        asked = await fields_of(request)
+        count = asked.number("count") if "count" in asked else None
+        if count is not None and not 1 <= count <= MOST_VOICES:
+            raise UsageError("web.bad_field", name="count")
+        if not desk.setup.tells_apart:
+            raise UsageError("web.no_speakers")
+        await in_thread(jobs.tell_apart, _job(request), count)
+        return answer({}, 202)
+
     async def reorder(request: Request) -> Response:
         await in_thread(jobs.reorder, (await fields_of(request)).texts("order"))
         return answer({})
@@ -81,6 +92,7 @@ def _states(desk: Desk) -> list[BaseRoute]:
         Route("/api/jobs/{job}/cancel", Door(POST=cancel)),
         Route("/api/jobs/{job}/resume", Door(POST=resume)),
         Route("/api/jobs/{job}/retry", Door(POST=retry)),
+        Route("/api/jobs/{job}/speakers", Door(POST=tell_apart)),
         Route("/api/jobs/{job}/show", Door(POST=show_version)),
         Route("/api/queue", Door(POST=reorder)),
     ]

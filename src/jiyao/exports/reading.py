@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from jiyao.exports.options import ExportOptions, one_line
+from jiyao.exports.options import ExportOptions, label, one_line, role_of
 from jiyao.messages import Language, say
 from jiyao.text import ends_sentence, join, width
 from jiyao.timeline import clock
@@ -102,7 +102,8 @@ def write_txt(transcript: Transcript, options: ExportOptions) -> bytes:
     lines = []
     for paragraph in paragraphs(transcript, options):
         time = f"[{clock(paragraph.start_ms)}] " if options.times else ""
-        lines.append(time + _label(paragraph.speaker, options) + paragraph.text)
+        said_by = label(paragraph.speaker, options.language) if paragraph.speaker and options.speakers else ""
+        lines.append(time + said_by + paragraph.text)
     return _file([*notes(transcript, options.language), *lines], "\n\n" if options.merge else "\n")
 
 
@@ -112,10 +113,7 @@ def write_md(transcript: Transcript, options: ExportOptions) -> bytes:
     blocks = [f"# {escape_md(one_line(transcript.source.name))}", bullets]
     for paragraph in paragraphs(transcript, options):
         time = f"`{clock(paragraph.start_ms)}` " if options.times else ""
-        speaker = escape_md(paragraph.speaker)
-        # the colon stays outside: `**甲：**乙` is not bold in CommonMark (`**` between punctuation and a letter)
-        label = _label(f"**{speaker}**" if speaker else "", options)
-        blocks.append(time + label + escape_md(paragraph.text))
+        blocks.append(time + _bold_label(paragraph.speaker, options) + escape_md(paragraph.text))
     return _file(blocks, "\n\n")
 
 
@@ -126,8 +124,14 @@ def escape_md(text: str) -> str:
     return _BLOCK_START.sub(r"\1\\", text).replace("\0", "\\")
 
 
-def _label(speaker: str, options: ExportOptions) -> str:
-    return say("exports.speaker", options.language, speaker=speaker) if speaker and options.speakers else ""
+def _bold_label(speaker: str, options: ExportOptions) -> str:
+    """`**` between punctuation and a letter is not bold in CommonMark (`**甲：**乙`): the colon stays outside, and a
+    label in brackets is followed by a space."""
+    if not speaker or not options.speakers:
+        return ""
+    if role_of(speaker)[1]:
+        return f"**{escape_md(label(speaker, options.language))}** "
+    return say("exports.speaker", options.language, speaker=f"**{escape_md(speaker)}**")
 
 
 def _file(blocks: Iterable[str], separator: str) -> bytes:

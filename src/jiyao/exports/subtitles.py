@@ -14,9 +14,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
-from jiyao.exports.options import ExportOptions, one_line
+from jiyao.exports.options import ExportOptions, label, one_line
 from jiyao.exports.reading import notes
-from jiyao.messages import Language, say
 from jiyao.text import ends_sentence, is_han, width
 from jiyao.timeline import clock_ms
 from jiyao.transcript import Segment, Transcript
@@ -114,14 +113,10 @@ def cut(
         if not text:
             continue
         speaker = one_line(segment.speaker) if options.speakers else ""
-        label = _label(disarm(speaker), options.language) if labels and speaker not in ("", before) else ""
-        cues += _Cutter(segment, text, width(label)).cues(speaker, label)
+        shown = label(disarm(speaker), options.language) if labels and speaker not in ("", before) else ""
+        cues += _Cutter(segment, text, width(shown)).cues(speaker, shown)
         before = speaker
     return _apart(cues, transcript.source.duration_ms)
-
-
-def _label(speaker: str, language: Language) -> str:
-    return say("exports.speaker", language, speaker=speaker)
 
 
 def _apart(cues: list[Cue], duration_ms: int) -> list[Cue]:

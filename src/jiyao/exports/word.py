@@ -6,9 +6,8 @@ import io
 import zipfile
 from typing import TYPE_CHECKING, Any
 
-from jiyao.exports.options import ExportOptions, one_line
+from jiyao.exports.options import ExportOptions, label, one_line
 from jiyao.exports.reading import head, paragraphs
-from jiyao.messages import say
 from jiyao.timeline import clock
 from jiyao.transcript import Transcript
 
@@ -44,7 +43,7 @@ def write_docx(transcript: Transcript, options: ExportOptions) -> bytes:
             run = block.add_run(clock(paragraph.start_ms) + "  ")
             run.font.size, run.font.color.rgb = Pt(8.5), grey
         if options.speakers and paragraph.speaker:
-            block.add_run(say("exports.speaker", options.language, speaker=paragraph.speaker)).bold = True
+            block.add_run(label(paragraph.speaker, options.language)).bold = True
         block.add_run(paragraph.text)
     buffer = io.BytesIO()
     document.save(buffer)

@@ -3,6 +3,7 @@
     main    the command line, errors, exports          web      the server's answers, the Streamlit sidebar
     desk    the desk: intake, queue, setup, dialogs     lines    the desk: transcript, find, review
     player  the desk: player, waveform, recorder        terms    terms, and the documents that they are taken from
+    voices  the desk: who said it
 
 A key that is missing in the table raises KeyError: `tests/test_messages.py` finds it before a user does.
 """

@@ -101,6 +101,15 @@ def missing(home: Path) -> list[str]:
     return [name for name in MODELS if not weights.is_present(name, home)]
 
 
+def ready(home: Path) -> bool:
+    """Whether a Diarizer would find its files."""
+    try:
+        files(home)
+    except WeightsError:
+        return False
+    return True
+
+
 def prepare(home: Path) -> None:
     """Make the voice network's graph from its checkpoint, once: a second. Raises WeightsError where that is not here,
     EngineError where it is another network."""
@@ -151,4 +160,4 @@ def _numbered(found: Sequence[Stretch], labels: Sequence[int]) -> list[Turn]:
     return sorted(turns)
 
 
-__all__ = ["MODELS", "MOST_VOICES", "Diarizer", "Names", "Turn", "Turns", "files", "missing", "prepare"]
+__all__ = ["MODELS", "MOST_VOICES", "Diarizer", "Names", "Turn", "Turns", "files", "missing", "prepare", "ready"]

@@ -57,6 +57,9 @@ const CHANGES = {
     inDetail(store, job, seq, (detail) => setClip(detail, clip));
     store.tell("job", job);
   },
+  telling_apart(store, { job, share }, seq) {
+    setJob(store, job, { telling_apart: share }, seq);
+  },
   note(store, { job, message, warning }, seq) {
     const notes = [...(store.jobs.get(job)?.notes ?? []), { message, warning }];
     setJob(store, job, { notes }, seq);

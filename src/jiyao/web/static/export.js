@@ -5,8 +5,15 @@ import { el } from "./dom.js";
 import { clock } from "./format.js";
 import { openMenu } from "./menu.js";
 import { hasSentence, language, say } from "./say.js";
+import { nameOf } from "./speakers.js";
 import { ApiError, store } from "./store.js";
 import { toast, toastError } from "./toast.js";
+
+/** As the server writes it: `张工：`, `【张工|后端】`. */
+function says(speaker) {
+  const { name, role } = nameOf(speaker);
+  return role ? say("desk.speaker_role_says", { name, role }) : say("desk.speaker_says", { speaker });
+}
 
 const CHOICES = ["times", "speakers", "merge"];
 const KEY = "jiyao-export"; // three yes or no: the only thing of an export that outlives the tab
@@ -96,7 +103,7 @@ export function plainText(id) {
     blocks.push({ speaker: line.speaker, at: line.start_ms, text: line.text });
   }
   const row = ({ speaker, at, text }) =>
-    `${times ? `[${clock(at)}] ` : ""}${speakers && speaker ? say("desk.speaker_says", { speaker }) : ""}${text}`;
+    `${times ? `[${clock(at)}] ` : ""}${speakers && speaker ? says(speaker) : ""}${text}`;
   return `${blocks.map(row).join("\n")}\n`;
 }
 

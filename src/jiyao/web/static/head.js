@@ -1,7 +1,7 @@
 // The head of a result: name, state, progress, what went wrong and what can be done. In: a job. Out: requests.
 
 import { confirmDialog } from "./dialog.js";
-import { el, View } from "./dom.js";
+import { el, put, View } from "./dom.js";
 import { decimal, doneOf, pace, roughly, spoken } from "./format.js";
 import { icon } from "./icons.js";
 import { openMenu } from "./menu.js";
@@ -59,6 +59,8 @@ export class Head extends View {
       this.draw(job, shown);
     }
     this.advance(job);
+    const share = job.past ? null : (job.telling_apart ?? null);
+    put(this.voices, share === null ? "" : say("voices.running", { percent: Math.floor(share * 100) }));
   }
 
   draw(job, shown) {
@@ -66,6 +68,7 @@ export class Head extends View {
     this.line = el("p.jy-num.jy-numbers");
     this.bar = el("div");
     this.track = el("div.jy-bar-track", { role: "progressbar", "aria-label": say("desk.progress"), "aria-valuemin": 0, "aria-valuemax": 100 }, this.bar);
+    this.voices = el("p.jy-muted.jy-num.jy-voices", { role: "status" });
     const running = RUNNING.includes(shown);
     this.replaceChildren(
       el("div.jy-head-top", null,
@@ -74,6 +77,7 @@ export class Head extends View {
       this.meta(job),
       ...(running ? [steps(shown, job), this.track, this.line] : []),
       ...[this.outcome(job, shown)].filter(Boolean),
+      this.voices,
       ...notes(job),
     );
     this.setAttribute("data-state", shown);

@@ -4,6 +4,7 @@ import { el } from "./dom.js";
 import { clock } from "./format.js";
 import { language, say } from "./say.js";
 import { proposalsIn } from "./proposals.js";
+import { nameOf, spokenName } from "./speakers.js";
 import { doubts } from "./turns.js";
 
 /** Fill a line's element. `locked`: it is being edited, its text is left alone. */
@@ -47,7 +48,7 @@ export function setOrDrop(element, name, value) {
 
 /** What a screen reader says for a line: when, who, what; and what is proposed for it. */
 export function labelOf(line) {
-  const parameters = { time: clock(line.start_ms), text: line.text, speaker: line.speaker ?? "" };
+  const parameters = { time: clock(line.start_ms), text: line.text, speaker: line.speaker === null ? "" : spokenName(line.speaker) };
   const label = line.speaker === null ? say("lines.label", parameters) : say("lines.label_speaker", parameters);
   const count = proposalsIn(line).length;
   return count ? say("termsdesk.label_proposals", { label, count }) : label;
@@ -66,7 +67,8 @@ function headOf({ line, tag, colour }) {
       el(
         `button.jt-speaker.jt-colour-${colour}`,
         { type: "button", tabindex: -1, "data-do": "speaker", title: say("lines.speaker_change") },
-        line.speaker,
+        nameOf(line.speaker).name,
+        nameOf(line.speaker).role ? el("span.jt-role", null, nameOf(line.speaker).role) : null,
       ),
     );
   }

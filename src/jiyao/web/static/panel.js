@@ -45,7 +45,26 @@ class Panel extends View {
     return this.section(say("desk.panel_words"),
       this.select("language", say("desk.language"), languages),
       this.select("script", say("desk.script"), SCRIPTS.map((script) => [script, say(`desk.script_${script}`)])),
+      this.speakers(),
       el("jiyao-terms"));
+  }
+
+  speakers() {
+    this.apart = el("input", { type: "checkbox", role: "switch", "aria-describedby": "jy-speakers-help" });
+    this.apart.addEventListener("change", () => this.set({ speakers: this.apart.checked ? "auto" : "off" }));
+    this.apartHelp = el("p.jy-muted.jy-small", { id: "jy-speakers-help" });
+    this.apartGet = el("button.jy-button", { type: "button", onclick: () => request("POST", "/api/setup/fetch", { model: store.state.setup.speakers.model }) }, say("voices.get"));
+    return el("div.jy-field", null, el("label.jy-switch", null, say("voices.switch"), this.apart), this.apartHelp, this.apartGet);
+  }
+
+  showSpeakers({ speakers, fetch: fetching }, settings) {
+    const getting = fetching?.model === speakers.model;
+    this.apart.checked = speakers.ready && settings.speakers === "auto";
+    this.apart.disabled = !speakers.ready || !store.online;
+    const size = bytes(speakers.size_bytes);
+    put(this.apartHelp, getting ? say("voices.getting", { done: bytes(fetching.done_bytes), size }) : speakers.ready ? say("voices.switch_why") : say("voices.get_why", { size }));
+    this.apartGet.hidden = speakers.ready || getting;
+    this.apartGet.disabled = Boolean(fetching) || !store.online;
   }
 
   engine() {
@@ -92,6 +111,7 @@ class Panel extends View {
     const { settings, engine, keep, setup } = state;
     for (const name of ["language", "script", "engine"]) if (this.fields[name].value !== settings[name]) this.fields[name].value = settings[name];
     this.showFacts(engine, setup);
+    this.showSpeakers(setup, settings);
     this.keepSwitch.checked = keep.on;
     this.keepSwitch.disabled = !keep.available;
     put(this.keepHelp, keep.available ? (keep.on ? say("desk.keep_on_why") : say("desk.keep_off_why")) : say("desk.keep_unavailable"));

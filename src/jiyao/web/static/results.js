@@ -31,6 +31,7 @@ class Results extends View {
     const step = (text, title, name, run) =>
       el("button.jy-icon-button", { type: "button", "aria-label": text, title, onclick: run }, icon(name));
     this.review = el("button.jy-button.quiet.jy-review", { type: "button", onclick: () => this.transcript.openReview?.(this.review.dataset.view) }, icon("flag"), el("span"));
+    this.voices = el("button.jy-button.quiet", { type: "button", "aria-haspopup": "dialog", onclick: () => this.transcript.openVoices?.() }, icon("people"), el("span"));
     this.undoButton = step(say("desk.undo"), say("desk.undo_key"), "undo", () => this.undo());
     this.redoButton = step(say("desk.redo"), say("desk.redo_key"), "redo", () => this.redo());
     this.exporter = el("button.jy-button", { type: "button", "aria-haspopup": "menu", "aria-expanded": "false", onclick: () => this.openExport() }, icon("export"), say("desk.export"));
@@ -38,7 +39,7 @@ class Results extends View {
     this.toolbar ??= el("div.jy-toolbar", { role: "toolbar" });
     this.toolbar.setAttribute("aria-label", say("desk.tools"));
     this.toolbar.replaceChildren(
-      tool(say("desk.find"), "search", () => this.openFind(false)), this.review, this.gap, this.undoButton, this.redoButton,
+      tool(say("desk.find"), "search", () => this.openFind(false)), this.voices, this.review, this.gap, this.undoButton, this.redoButton,
       el("span.jy-spread"), tool(say("desk.copy"), "copy", () => copyAll(store.selected)), this.exporter);
     this.arrange();
     this.place();
@@ -86,6 +87,9 @@ class Results extends View {
     this.review.hidden = !(spots || corrected) || fixed;
     this.review.dataset.view = spots || !corrected ? "check" : "record";
     put(this.review.lastElementChild, spots ? say("desk.review", { count: spots }) : corrected ? say("termsdesk.record_count", { count: corrected }) : "");
+    const voices = detail?.voices ?? 0;
+    this.voices.hidden = fixed || !(voices || (job.has_audio && store.state.setup.speakers?.ready));
+    put(this.voices.lastElementChild, voices ? say("voices.tool", { count: voices }) : say("voices.tell_apart"));
     this.gap.hidden = this.undoButton.hidden = this.redoButton.hidden = fixed;
     this.undoButton.disabled = !detail?.can_undo;
     this.redoButton.disabled = !detail?.can_redo;

@@ -42,7 +42,7 @@ function assign(host, line, turns, whole) {
   const choice = (speaker, text, colour) =>
     el("button.jy-button.quiet.jt-choice-speaker", { type: "button", "aria-pressed": String(speaker === line.speaker), onclick: (event) => give(event, speaker) },
       el(`i.jt-dot.jt-colour-${colour}`), text, speaker === line.speaker ? icon("check") : null);
-  const known = [...host.rows.speakers.keys()].map((speaker, index) => choice(speaker, speaker, (index % 8) + 1));
+  const known = [...host.rows.speakers.keys()].map((speaker, index) => choice(speaker, spokenName(speaker), (index % 8) + 1));
   const form = el("form.jy-row", {
     onsubmit: (event) => {
       event.preventDefault();
@@ -65,27 +65,51 @@ function rename(host, line) {
   const form = el("form.jy-row", {
     onsubmit: async (event) => {
       event.preventDefault();
-      const wanted = name.value.trim();
+      const wanted = withRole(...name.value.split(/[|｜]/, 2));
       if (!wanted || wanted === speaker) return;
       close(event);
-      const merges = host.rows.speakers.has(wanted);
-      if (!(await host.change([{ kind: "rename", speaker, name: wanted }]))) return;
-      // two speakers became one: the only rename that renaming back does not undo
-      if (merges) toast(say("lines.speaker_joined", { name: wanted }), { undo: () => host.undo() });
+      await renameTo(host, speaker, wanted);
     },
   }, name, el("button.jy-button.primary", { type: "submit" }, say("lines.speaker_rename")));
   return el("section.jt-section", null,
-    el("h3", null, say("lines.speaker_everywhere", { name: speaker, count: host.rows.speakers.get(speaker) ?? 0 })),
+    el("h3", null, say("lines.speaker_everywhere", { name: spokenName(speaker), count: host.rows.speakers.get(speaker) ?? 0 })),
     form,
     el("div.jt-excerpts", null, excerpts(host, speaker)));
 }
 
-/** A few long lines of a speaker: a voice is known by hearing it. */
-function excerpts(host, speaker) {
-  return host.lines
+/** Call a speaker something else everywhere; a name that there is already makes one of the two. */
+export async function renameTo(host, speaker, wanted) {
+  const merges = host.rows.speakers.has(wanted);
+  if (!(await host.change([{ kind: "rename", speaker, name: wanted }]))) return;
+  // two speakers became one: the only rename that renaming back does not undo
+  if (merges) toast(say("lines.speaker_joined", { name: spokenName(wanted) }), { undo: () => host.undo() });
+}
+
+/** "张工|后端": a name and a role. */
+export function nameOf(speaker) {
+  const [name, role = ""] = speaker.split("|", 2);
+  return { name, role };
+}
+
+export function withRole(name, role = "") {
+  const [cleanName, cleanRole] = [name, role].map((text) => text.replace(/[|｜【】]/g, " ").replace(/\s+/g, " ").trim());
+  return cleanName && cleanRole ? `${cleanName}|${cleanRole}` : cleanName;
+}
+
+/** As it is read out. */
+export function spokenName(speaker) {
+  const { name, role } = nameOf(speaker);
+  return role ? say("voices.with_role", { name, role }) : name;
+}
+
+/** A few long lines of a speaker, sure ones first: a voice is known by hearing it. */
+export function excerpts(host, speaker) {
+  const long = host.lines
     .filter((line) => line.speaker === speaker)
-    .sort((a, b) => b.end_ms - b.start_ms - (a.end_ms - a.start_ms))
+    .sort((a, b) => a.flags.length - b.flags.length || b.end_ms - b.start_ms - (a.end_ms - a.start_ms));
+  return long
     .slice(0, EXCERPTS)
+    .sort((a, b) => a.start_ms - b.start_ms)
     .map((line) =>
       el("button.jy-button.quiet.jt-excerpt", { type: "button", "aria-label": say("lines.speaker_hear", { time: clock(line.start_ms) }), onclick: () => host.play(line.start_ms) },
         icon("play"), el("span.jy-num", null, clock(line.start_ms)), el("span.jt-excerpt-text", null, line.text)));

@@ -14,6 +14,7 @@ import { Popover } from "./popover.js";
 import { Review } from "./review.js";
 import { onLanguage, say } from "./say.js";
 import { openSpeaker } from "./speakers.js";
+import { openVoices } from "./voices.js";
 import { store } from "./store.js";
 import { toast, toastError } from "./toast.js";
 import { Tools } from "./tools.js";
@@ -384,6 +385,10 @@ class Transcript extends HTMLElement {
 
   openFind(replace = false) {
     this.find.open(replace);
+  }
+
+  openVoices() {
+    return openVoices(this);
   }
 
   openReview(view = "check") {
