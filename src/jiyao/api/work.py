@@ -28,7 +28,7 @@ from jiyao.speakers import MOST_VOICES
 
 
 def routes(desk: Desk) -> list[BaseRoute]:
-    return [*_states(desk), *_texts(desk), *_files(desk)]
+    return [*_states(desk), *_voices(desk), *_texts(desk), *_files(desk)]
 
 
 def _job(request: Request) -> str:
@@ -73,16 +73,6 @@ def _states(desk: Desk) -> list[BaseRoute]:
         await in_thread(jobs.show, _job(request), asked.number("clip"), asked.number("version"))
         return answer({})
 
-    async def tell_apart(request: Request) -> Response:
-        asked = await fields_of(request)
-        count = asked.number("count") if "count" in asked else None
-        if count is not None and not 1 <= count <= MOST_VOICES:
-            raise UsageError("web.bad_field", name="count")
-        if not desk.setup.tells_apart:
-            raise UsageError("web.no_speakers")
-        await in_thread(jobs.tell_apart, _job(request), count)
-        return answer({}, 202)
-
     async def reorder(request: Request) -> Response:
         await in_thread(jobs.reorder, (await fields_of(request)).texts("order"))
         return answer({})
@@ -92,10 +82,23 @@ def _states(desk: Desk) -> list[BaseRoute]:
         Route("/api/jobs/{job}/cancel", Door(POST=cancel)),
         Route("/api/jobs/{job}/resume", Door(POST=resume)),
         Route("/api/jobs/{job}/retry", Door(POST=retry)),
-        Route("/api/jobs/{job}/speakers", Door(POST=tell_apart)),
         Route("/api/jobs/{job}/show", Door(POST=show_version)),
         Route("/api/queue", Door(POST=reorder)),
     ]
+
+
+def _voices(desk: Desk) -> list[BaseRoute]:
+    async def tell_apart(request: Request) -> Response:
+        asked = await fields_of(request)
+        count = asked.number("count") if "count" in asked else None
+        if count is not None and not 1 <= count <= MOST_VOICES:
+            raise UsageError("web.bad_field", name="count")
+        if not desk.setup.tells_apart:
+            raise UsageError("web.no_speakers")
+        await in_thread(desk.jobs.tell_apart, _job(request), count)
+        return answer({}, 202)
+
+    return [Route("/api/jobs/{job}/speakers", Door(POST=tell_apart))]
 
 
 def _texts(desk: Desk) -> list[BaseRoute]:

@@ -41,6 +41,7 @@ def draw() -> None:
         _tongue()
         _model(desk)
         _words(desk)
+        _speakers(desk)
         _keeping(desk)
         _sound()
         _cleaning()
@@ -148,6 +149,26 @@ def _keeping(desk: Desk) -> None:
         st.button(say("desk.kept_open", language()), on_click=_ask, args=("kept",), width="stretch")
 
 
+def _speakers(desk: Desk) -> None:
+    models = desk.setup.state(desk.settings(language())["engine"], language())
+    known, fetching = models["speakers"], models["fetch"]
+    ready = known["ready"]
+    size = f"{known['size_bytes'] // 10**6} MB"
+
+    def switch() -> None:
+        _told(lambda: desk.set(Fields({"speakers": "auto" if st.session_state["speakers"] else "off"})))
+
+    def get() -> None:
+        _told(lambda: desk.intake.while_empty(lambda: desk.setup.fetch(known["model"])))
+
+    _follow("speakers", ready and desk.settings(language())["speakers"] == "auto", always=True)
+    why = say("voices.switch_why", language()) if ready else say("voices.get_why", language(), size=size)
+    st.toggle(say("voices.switch", language()), key="speakers", help=why, disabled=not ready, on_change=switch)
+    if not ready:
+        _small(why)
+        st.button(say("voices.get", language()), on_click=get, disabled=fetching is not None, width="stretch")
+
+
 def _sound() -> None:
     why = say("desk.denoise_later", language())
     st.toggle(say("desk.denoise", language()), key="denoise", disabled=True, help=why)
@@ -180,16 +201,15 @@ def _follow(name: str, value: Any, always: bool = False) -> None:
 
 
 def _setter(desk: Desk, name: str) -> Callable[[], None]:
-    def set_it() -> None:
-        try:
-            desk.set(Fields({name: st.session_state[name]}))
-        except JiyaoError as error:
-            st.session_state["problem"] = {
-                "message": error.message(language()),
-                "remedy": error.remedy(language()),
-            }
+    return lambda: _told(lambda: desk.set(Fields({name: st.session_state[name]})))
 
-    return set_it
+
+def _told(act: Callable[[], object]) -> None:
+    """Do it; what is refused is said beside the words."""
+    try:
+        act()
+    except JiyaoError as error:
+        st.session_state["problem"] = {"message": error.message(language()), "remedy": error.remedy(language())}
 
 
 def _ask(what: str) -> None:
