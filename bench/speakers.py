@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jiyao import seal, settings, speakers
+from jiyao import settings, speakers
 from jiyao.audio import decode
 from jiyao.speakers import Diarizer, Turn
 from jiyao.timeline import SAMPLE_RATE, Pcm
@@ -84,13 +84,20 @@ def pcm_of(path: Path) -> Pcm:
 
 def long_run(diarizer: Diarizer, pcm: Pcm, hours: float) -> None:
     whole = np.tile(pcm, int(hours * 3600 * SAMPLE_RATE) // len(pcm) + 1)[: int(hours * 3600 * SAMPLE_RATE)]
-    before, began, cpu = seal.resident_bytes(None), time.perf_counter(), time.process_time()
+    before, began, cpu = _peak_mb(), time.perf_counter(), time.process_time()
     turns = diarizer.turns(whole)
     took, used = time.perf_counter() - began, time.process_time() - cpu
     print(
         f"{hours} h: {took:.0f} s = {took / (hours * 3600):.2%} of real time, {used:.0f} s of processor; "
-        f"{len({turn.voice for turn in turns})} voices; {(seal.resident_bytes(None) - before) >> 20} MB more held"
+        f"{len({turn.voice for turn in turns})} voices; at most {_peak_mb() - before} MB beside the PCM and the networks"
     )
+
+
+def _peak_mb() -> int:
+    """The most that this process ever held (POSIX; Linux counts in KB)."""
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
 
 
 def main() -> None:

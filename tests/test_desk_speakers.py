@@ -98,6 +98,26 @@ def test_a_voice_is_heard_named_and_given_a_role_everywhere(server: Server, brow
         assert "【张工|后端 组】" in client.get(f"/api/jobs/{talk}/export/txt").text
 
 
+def test_a_name_that_somebody_says_of_themselves_is_offered_not_taken(
+    server: Server, browser: Browser, talk: str
+) -> None:
+    line = next(one for one in server.lines(talk) if one["speaker"] == "说话人 4")
+    change = {"kind": "text", "line": line["id"], "version": line["version"], "text": "我是小陈，" + line["text"]}
+    server.post(f"/api/jobs/{talk}/edits", {"changes": [change]})
+    with person(browser, server) as someone:
+        page = someone.open()
+        wait_done(page)
+        open_voices(page, 4)
+        offered = voice(page, "说话人 4").get_by_role("button", name="用“小陈”")
+        expect(voice(page, "说话人 4")).to_contain_text("自己说的：“我是小陈”")
+        assert "小陈" not in speakers(server, talk)
+        offered.click()
+        page.keyboard.press("Enter")
+        expect(voice(page, "小陈")).to_be_visible()
+        expect(page.get_by_role("button", name="用“小陈”")).to_have_count(0)
+        assert "小陈" in speakers(server, talk)
+
+
 def test_two_that_are_one_person_become_one_and_two_again(server: Server, browser: Browser, talk: str) -> None:
     with person(browser, server) as someone:
         page = someone.open()

@@ -25,6 +25,8 @@ from jiyao.glossary import learned
 from jiyao.messages import Language
 from jiyao.settings import EngineChoice
 from jiyao.speakers import MOST_VOICES
+from jiyao.speakers.naming import suggestions
+from jiyao.transcript import span_ms
 
 
 def routes(desk: Desk) -> list[BaseRoute]:
@@ -98,7 +100,23 @@ def _voices(desk: Desk) -> list[BaseRoute]:
         await in_thread(desk.jobs.tell_apart, _job(request), count)
         return answer({}, 202)
 
-    return [Route("/api/jobs/{job}/speakers", Door(POST=tell_apart))]
+    def named(job: str) -> list[wire.Json]:
+        lines = desk.jobs.lines(job)
+        return [
+            {
+                "speaker": one.speaker,
+                "name": one.name,
+                "line": lines[one.segment].id,
+                "start_ms": span_ms(lines[one.segment].segment, one.start, one.end)[0],
+                "quote": lines[one.segment].segment.text[one.start : one.end],
+            }
+            for one in suggestions(line.segment for line in lines)
+        ]
+
+    async def names(request: Request) -> Response:
+        return answer({"suggested": await in_thread(named, _job(request))})
+
+    return [Route("/api/jobs/{job}/speakers", Door(GET=names, POST=tell_apart))]
 
 
 def _texts(desk: Desk) -> list[BaseRoute]:

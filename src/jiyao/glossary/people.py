@@ -79,6 +79,20 @@ def by_familiarity(line: str) -> Iterator[str]:
                 yield match.group()
 
 
+def called(text: str, outright: bool) -> Iterator[str]:
+    """What a person may be called whose name begins this text: 小张, 张工, 周若彤博士; a full name alone only where it can
+    be nothing else: `outright`, or no dictionary knows it."""
+    if familiar := _FAMILIAR.match(text):
+        yield familiar.group()
+    if (titled := _TITLED.match(text)) and not _NO_GIVEN & set(titled[2]):
+        yield titled.group()
+    for length in (3, 2, 4):
+        name = text[:length]
+        if re.fullmatch(f"{_SURNAME}[{HAN}]{{1,2}}", name) and not _NO_GIVEN & set(name[1:]):
+            if (outright and not _is_ordinary(name)) or _is_name(name):
+                yield name
+
+
 def foreign(line: str) -> Iterator[str]:
     """约翰·史密斯, without the words before it."""
     for match in _FOREIGN.finditer(line):

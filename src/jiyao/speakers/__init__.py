@@ -38,7 +38,7 @@ _LONG_S = 1.5  # a voice is known by stretches from here on; shorter ones are gi
 _LEAST_S = 0.3  # of one voice alone; with less, what is said together is heard too
 _LEAST_FRAMES = 10  # the voice network's least
 _HALVED_S = 3.0  # stretches from here on are compared with themselves
-_MOST_HALVED = 60
+_MOST_HALVED = 100
 _LONGEST_S = 20.0  # of a stretch is enough to know a voice by
 _HEARD = 0.2  # finding who speaks is about this share of the work
 
@@ -76,10 +76,10 @@ class Diarizer:
         return vectors
 
     def _likeness(self, pcm: Pcm, found: Sequence[Stretch]) -> list[float]:
-        """How like itself a voice is here: the halves of the longest stretches."""
-        longest = sorted((one for one in found if one.alone_s >= _HALVED_S), key=lambda one: -one.alone_s)
+        """How like itself a voice is here: the halves of long stretches, some of every hour."""
+        long = [one for one in found if one.alone_s >= _HALVED_S]
         likeness = []
-        for one in longest[:_MOST_HALVED]:
+        for one in long[:: -(-len(long) // _MOST_HALVED) or 1]:
             heard = _features(pcm, one)
             half = len(heard) // 2
             likeness.append(float(self._voices.embedding(heard[:half]) @ self._voices.embedding(heard[half:])))

@@ -3,7 +3,7 @@
 
 import { frame, openDialog } from "./dialog.js";
 import { el, put } from "./dom.js";
-import { spoken } from "./format.js";
+import { clock, spoken } from "./format.js";
 import { request } from "./head.js";
 import { icon } from "./icons.js";
 import { say } from "./say.js";
@@ -18,7 +18,7 @@ export function openVoices(host) {
 
 class Voices {
   constructor(host) {
-    Object.assign(this, { host, job: host.job, ends: new AbortController(), drawn: "" });
+    Object.assign(this, { host, job: host.job, ends: new AbortController(), drawn: "", suggested: [] });
   }
 
   async open() {
@@ -34,6 +34,11 @@ class Voices {
     store.addEventListener("lines", ({ detail }) => detail.job === this.job && this.show(), { signal });
     for (const name of ["job", "setup", "online"]) store.addEventListener(name, () => this.show(), { signal });
     this.show();
+    store.api("GET", `/api/jobs/${this.job}/speakers`).then(({ suggested }) => {
+      this.suggested = suggested;
+      this.drawn = "";
+      this.show();
+    }, () => {}); // without them it works as well
     await openDialog(this.dialog);
     this.ends.abort();
   }
@@ -81,6 +86,11 @@ class Voices {
     };
     const form = el("form.jy-row", { onsubmit: save }, nameField, roleField,
       el("button.jy-button", { type: "submit", disabled: fixed }, say("lines.speaker_rename")));
+    const suggest = (one) => el("div.jy-row.jt-suggested", null,
+      el("button.jy-button", { type: "button", disabled: fixed, onclick: () => (nameField.value = one.name, nameField.focus()) }, say("voices.use", { name: one.name })),
+      el("button.jy-button.quiet", { type: "button", "aria-label": say("lines.speaker_hear", { time: clock(one.start_ms) }), onclick: () => host.play(one.start_ms) },
+        icon("play"), say("voices.quote", { quote: one.quote })));
+    const suggested = this.suggested.filter((one) => one.speaker === speaker && one.name !== name);
     const others = speakers.filter((other) => other !== speaker);
     const same = el("select.jy-input.jt-voice-same", { "aria-label": say("voices.same_of", { name }), disabled: fixed },
       el("option", { value: "" }, say("voices.same")), others.map((other) => el("option", { value: other }, other.replace("|", " · "))));
@@ -90,6 +100,7 @@ class Voices {
         el("span.jy-muted.jy-small.jy-num", null, say("voices.share", { time: spoken(ms), count: mine.length })),
         el("span.jy-spread"), others.length ? same : null),
       form,
+      suggested.map(suggest),
       el("div.jt-excerpts", null, excerpts(host, speaker)));
   }
 
