@@ -89,7 +89,7 @@ def long_run(diarizer: Diarizer, pcm: Pcm, hours: float) -> None:
     took, used = time.perf_counter() - began, time.process_time() - cpu
     print(
         f"{hours} h: {took:.0f} s = {took / (hours * 3600):.2%} of real time, {used:.0f} s of processor; "
-        f"{len({turn.voice for turn in turns})} voices; at most {_peak_mb() - before} MB beside the PCM and the networks"
+        f"{len({turn.voice for turn in turns})} voices; at most {_peak_mb() - before} MB beside the PCM and networks"
     )
 
 
