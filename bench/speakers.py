@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,7 +47,7 @@ def read_rttm(path: Path) -> list[tuple[float, float, str]]:
     return [(float(row[3]), float(row[3]) + float(row[4]), row[7]) for row in rows if row and row[0] == "SPEAKER"]
 
 
-def score(reference: list[tuple[float, float, str]], turns: list[Turn], duration_s: float) -> Score:
+def score(reference: list[tuple[float, float, str]], turns: Sequence[Turn], duration_s: float) -> Score:
     from pyannote.core import Annotation, Segment, Timeline
     from pyannote.metrics.diarization import DiarizationErrorRate
 
@@ -85,7 +86,7 @@ def pcm_of(path: Path) -> Pcm:
 def long_run(diarizer: Diarizer, pcm: Pcm, hours: float) -> None:
     whole = np.tile(pcm, int(hours * 3600 * SAMPLE_RATE) // len(pcm) + 1)[: int(hours * 3600 * SAMPLE_RATE)]
     before, began, cpu = _peak_mb(), time.perf_counter(), time.process_time()
-    turns = diarizer.turns(whole)
+    turns = diarizer.heard(whole).turns
     took, used = time.perf_counter() - began, time.process_time() - cpu
     print(
         f"{hours} h: {took:.0f} s = {took / (hours * 3600):.2%} of real time, {used:.0f} s of processor; "
@@ -114,7 +115,7 @@ def main() -> None:
     for sound, rttm in files:
         pcm = pcm_of(sound)
         began = time.perf_counter()
-        turns = diarizer.turns(pcm)
+        turns = diarizer.heard(pcm).turns
         took = time.perf_counter() - began
         duration_s = len(pcm) / SAMPLE_RATE
         one = score(read_rttm(rttm), turns, duration_s)

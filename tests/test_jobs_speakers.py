@@ -214,12 +214,15 @@ class TestAnswers:
         [
             None,
             7,
-            {"turns": [[0, 5]]},
-            {"turns": [[0, 5, 10**9]]},
-            {"turns": [[5, 0, 1]]},
-            {"turns": [[0, 10**9, 0]]},
-            {"turns": [[0.5, 1, 0]]},
-            {"turns": [["0", 1, 0]]},
+            {"turns": []},
+            *(
+                {"turns": [row], "likenesses": []}
+                for row in ([0, 5], [0, 5, 10**9], [5, 0, 1], [0, 10**9, 0], [0.5, 1, 0], ["0", 1, 0])
+            ),
+            *(
+                {"turns": [], "likenesses": [row]}
+                for row in ([0], [0, ["x"]], [0, [0.5] * 2000], [10**9, [0.5]], ["0", [0.5]])
+            ),
             {"key": "worker.fault", "parameters": {}},
             {"key": 1, "parameters": {}},
         ],

@@ -19,6 +19,7 @@ from jiyao.speakers import Diarizer, checkpoint, ecapa
 from jiyao.speakers.activity import stretches
 from jiyao.speakers.clustering import cut_at, merges, voices_of
 from jiyao.speakers.features import bands
+from jiyao.speakers.known import resembles
 from jiyao.speakers.networks import Segmentation, VoicePrinter
 from jiyao.timeline import SAMPLE_RATE, Pcm, Samples, Span
 from tests.conftest import SAMPLE, SHARED, needs_shared
@@ -153,13 +154,13 @@ class TestClustering:
 
 class TestRecordings:
     def test_the_sample_has_its_four_voices(self, diarizer: Diarizer, sample: Pcm) -> None:
-        one = score(read_reference(), diarizer.turns(sample), len(sample) / SAMPLE_RATE)
+        one = score(read_reference(), diarizer.heard(sample).turns, len(sample) / SAMPLE_RATE)
         assert one.found == one.expected == 4
         assert one.der < 0.05
 
     def test_a_short_assent_is_a_turn_of_its_own(self, diarizer: Diarizer, sample: Pcm) -> None:
         """李经理 says 好 for half a second after 小陈."""
-        turns = diarizer.turns(sample)
+        turns = diarizer.heard(sample).turns
 
         def voice_at(ms: int) -> set[int]:
             return {turn.voice for turn in turns if turn.span.start_ms <= ms < turn.span.end_ms}
@@ -169,31 +170,31 @@ class TestRecordings:
 
     def test_how_many_may_be_told(self, diarizer: Diarizer, sample: Pcm) -> None:
         for count in (1, 2, 6):
-            assert len({turn.voice for turn in diarizer.turns(sample, count)}) == count
+            assert len({turn.voice for turn in diarizer.heard(sample, count).turns}) == count
 
     def test_the_same_every_time_and_voices_numbered_as_they_speak(self, diarizer: Diarizer, sample: Pcm) -> None:
-        turns = diarizer.turns(sample)
-        assert turns == sorted(turns) == diarizer.turns(sample)
+        turns = diarizer.heard(sample).turns
+        assert list(turns) == sorted(turns) and diarizer.heard(sample).turns == turns
         first = list(dict.fromkeys(turn.voice for turn in turns))
         assert first == sorted(first)
 
     def test_reports_go_up_to_the_end(self, diarizer: Diarizer, sample: Pcm) -> None:
         shares: list[float] = []
-        diarizer.turns(sample, report=shares.append)
+        diarizer.heard(sample, report=shares.append)
         assert shares == sorted(shares) and shares[-1] == pytest.approx(1) and 0 < shares[0] < 0.5
 
     def test_silence_has_no_voices(self, diarizer: Diarizer) -> None:
         for n_samples in (0, 1, 5_000, 400_000):
-            assert diarizer.turns(np.zeros(n_samples, np.int16)) == []
+            assert diarizer.heard(np.zeros(n_samples, np.int16)).turns == ()
 
     def test_noise_and_odd_lengths_end_in_turns_of_the_recording(self, diarizer: Diarizer, sample: Pcm) -> None:
         noise = np.random.default_rng(3).normal(0, 2_000, 200_123).astype(np.int16)
         for pcm in (noise, sample[:3_000], sample[:9_999], sample[: 10 * SAMPLE_RATE + 1]):
-            assert all(0 <= turn.span.start < turn.span.end <= len(pcm) for turn in diarizer.turns(pcm))
+            assert all(0 <= turn.span.start < turn.span.end <= len(pcm) for turn in diarizer.heard(pcm).turns)
 
     def test_a_person_stays_one_person_over_a_long_pause(self, diarizer: Diarizer, sample: Pcm) -> None:
         silence = np.zeros(90 * SAMPLE_RATE, np.int16)
-        turns = diarizer.turns(np.concatenate((sample, silence, sample)))
+        turns = diarizer.heard(np.concatenate((sample, silence, sample))).turns
         again = len(sample) + len(silence)
         assert len({turn.voice for turn in turns}) == 4
         for ms in (10_000, 16_000, 32_000, 45_000):
@@ -215,16 +216,36 @@ class TestRecordings:
     def test_made_meetings(self, diarizer: Diarizer, name: str) -> None:
         sound, rttm = next(pair for pair in pairs(SHARED / "synth") if pair[0].stem == name)
         pcm = pcm_of(sound)
-        one = score(read_rttm(rttm), diarizer.turns(pcm), len(pcm) / SAMPLE_RATE)
+        one = score(read_rttm(rttm), diarizer.heard(pcm).turns, len(pcm) / SAMPLE_RATE)
         assert one.found == one.expected and one.der <= 0.12
 
     @needs_shared
     def test_a_real_telephone_call(self, diarizer: Diarizer) -> None:
         pcm = pcm_of(SHARED / "audio" / "pyannote_sample.flac")
-        one = score(read_rttm(SHARED / "audio" / "pyannote_sample.rttm"), diarizer.turns(pcm), len(pcm) / SAMPLE_RATE)
+        one = score(
+            read_rttm(SHARED / "audio" / "pyannote_sample.rttm"), diarizer.heard(pcm).turns, len(pcm) / SAMPLE_RATE
+        )
         assert one.found == one.expected == 2 and one.der <= 0.20
 
 
 def read_reference() -> list[tuple[float, float, str]]:
     turns = json.loads(SAMPLE.with_suffix(".reference.json").read_text(encoding="utf-8"))["turns"]
     return [(turn["start_ms"] / 1000, turn["end_ms"] / 1000, turn["speaker"]) for turn in turns]
+
+
+class TestKnown:
+    @needs_shared
+    def test_two_people_are_known_again_in_another_recording(self, diarizer: Diarizer) -> None:
+        """Katie and Steve each enrol in a recording of their own, then talk in a third."""
+        known = {}
+        for name in ("katie", "steve"):
+            (likeness,) = diarizer.heard(pcm_of(SHARED / "audio" / f"azure_enroll_{name}.flac"), 1).likenesses.values()
+            known[name] = likeness
+        talk = diarizer.heard(pcm_of(SHARED / "audio" / "azure_katiesteve_mono.flac"))
+        # Good morning, Steve. Good morning, Katie.
+        assert [resembles(talk.likenesses[voice], known)[0].name for voice in (0, 1)] == ["katie", "steve"]
+        assert not resembles(known["katie"], {"steve": known["steve"]})
+
+    def test_only_who_is_alike_enough_the_most_alike_first(self) -> None:
+        known = {"a": (0.6, 0.8), "b": (1.0, 0.0), "c": (0.0, 1.0), "other network": (1.0,)}
+        assert [(one.name, round(one.score, 2)) for one in resembles((1.0, 0.0), known)] == [("b", 1.0), ("a", 0.6)]

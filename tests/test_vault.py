@@ -177,21 +177,24 @@ def test_everything_else_comes_back_too(folder: Path) -> None:
     parts = (PartProgress(Span(0, 100), "done", 2), PartProgress(Span(100, 300)))
     with Vault.open(folder, KEY) as vault:
         fill(vault, SHA, 2)
-        vault.keep_speakers(SHA, {"S1": "张总", "S2": "李工"})
-        vault.keep_speakers(SHA, {"S1": "张 总"})
+        vault.keep_voice("张总", [0.5, -0.25])
+        vault.keep_voice("张总", [0.25, -0.5])
+        vault.keep_voice("李工", [1.0])
         vault.keep_parts(SHA, parts)
         assert [vault.add_edit(SHA, edit) for edit in edits] == [0, 1, 2]
         vault.keep_terms("项目", terms)
         vault.keep_terms("空", "甲")
         vault.keep_terms("空", "")
     with Vault.open(folder, KEY) as vault:
-        assert vault.speakers(SHA) == {"S1": "张 总"}
+        assert vault.voices() == {"张总": (0.25, -0.5), "李工": (1.0,)}
+        vault.delete_voice("李工")
+        assert list(vault.voices()) == ["张总"]
         assert vault.parts(SHA) == parts
         assert vault.edits(SHA) == edits
         assert vault.terms() == {"项目": terms, "空": ""}
         vault.delete_terms("空")
         assert list(vault.terms()) == ["项目"]
-        assert vault.speakers(OTHER_SHA) == {} and vault.parts(OTHER_SHA) == () and vault.edits(OTHER_SHA) == []
+        assert vault.parts(OTHER_SHA) == () and vault.edits(OTHER_SHA) == []
         assert vault.check() == 0
         [kept] = vault.recordings()
         assert kept == vault.recording(SHA.upper())
@@ -288,7 +291,7 @@ def test_several_engines_are_named(vault: Vault) -> None:
 def test_no_file_shows_a_word_and_no_other_file_is_made(folder: Path) -> None:
     with Vault.open(folder, KEY) as vault:
         fill(vault, SHA, 5)
-        vault.keep_speakers(SHA, {"S1": MARKER})
+        vault.keep_voice(MARKER, [0.5])
         vault.add_edit(SHA, {"after": MARKER})
         vault.keep_terms(MARKER, MARKER)
         vault.keep_parts(SHA, [PartProgress(Span(0, 5))])
@@ -576,13 +579,13 @@ def test_a_recording_without_its_head_still_has_its_text(folder: Path) -> None:
 def test_a_damaged_entry_says_so_and_can_be_entered_again(folder: Path) -> None:
     with Vault.open(folder, KEY) as vault:
         fill(vault, SHA, 1)
-        vault.keep_speakers(SHA, {"S1": "张"})
-    change(folder, "UPDATE pieces SET sealed = ? WHERE rowid = ?", b"x", rows_of(folder, 6)[0][0])
+        vault.keep_parts(SHA, [PartProgress(Span(0, 5))])
+    change(folder, "UPDATE pieces SET sealed = ? WHERE rowid = ?", b"x", rows_of(folder, 5)[0][0])
     with Vault.open(folder, KEY) as vault:
         with raises("vault.value_damaged"):
-            vault.speakers(SHA)
-        vault.keep_speakers(SHA, {"S1": "王"})
-        assert vault.speakers(SHA) == {"S1": "王"}
+            vault.parts(SHA)
+        vault.keep_parts(SHA, [PartProgress(Span(0, 6))])
+        assert vault.parts(SHA) == (PartProgress(Span(0, 6)),)
 
 
 def test_nothing_of_a_planted_schema_is_run(folder: Path) -> None:
@@ -759,7 +762,6 @@ def test_what_was_deleted_does_not_come_back(vault: Vault) -> None:
     vault.delete(SHA)
     writes: list[Callable[[], object]] = [
         lambda: vault.keep_clip(SHA, clip(1)),
-        lambda: vault.keep_speakers(SHA, {}),
         lambda: vault.keep_parts(SHA, []),
         lambda: vault.add_edit(SHA, 1),
     ]

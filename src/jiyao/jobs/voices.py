@@ -97,7 +97,7 @@ class Voices:
         turns = Turns()
         try:
             assert job.pcm is not None
-            turns = Turns(child.run(job.pcm, count, report))
+            turns = child.run(job.pcm, count, report)
         except JiyaoError as error:
             reason = error.message(job.takes[0].options.notes_language) if job.takes else ""
             note = Note("speakers.left_out", {"reason": reason}, warning=True)

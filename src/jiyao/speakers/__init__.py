@@ -7,6 +7,7 @@
     clustering   which of them are the same voice, and how many there are
     turns        turns → segments: who said which words
     naming       names that people give themselves in the text
+    known        who sounds like somebody in an earlier recording
 
 Chosen by measurement (LOG.md): stretches between pauses, each embedded once, do better than whole windows of the
 segmentation network (pyannote's way, and sherpa-onnx's), which take two similar voices for one.
@@ -23,16 +24,14 @@ from jiyao import weights
 from jiyao.errors import EngineError, WeightsError
 from jiyao.speakers import ecapa
 from jiyao.speakers.activity import Stretch, stretches
-from jiyao.speakers.clustering import MOST, Vectors, centres_of, cut_at, voices_of
+from jiyao.speakers.clustering import MOST, MOST_VOICES, Vectors, centres_of, cut_at, voices_of
 from jiyao.speakers.features import HOP, bands
 from jiyao.speakers.networks import FRAME, Embedding, Segmentation, VoicePrinter
-from jiyao.speakers.turns import Names, Turn, Turns
+from jiyao.speakers.turns import Likeness, Names, Turn, Turns
 from jiyao.timeline import SAMPLE_RATE, Pcm, to_samples
 
 MODELS = ("pyannote-segmentation-3.0", "ecapa-tdnn")
 """Names in the catalogue of weights."""
-
-MOST_VOICES = 20
 
 _LONG_S = 1.5  # a voice is known by stretches from here on; shorter ones are given to the nearest voice
 _LEAST_S = 0.3  # of one voice alone; with less, what is said together is heard too
@@ -58,14 +57,14 @@ class Diarizer:
         except Exception as cause:  # onnxruntime's errors have no class of their own
             raise EngineError("speakers.unloadable", reason=type(cause).__name__) from cause
 
-    def turns(self, pcm: Pcm, count: int | None = None, report: Report = lambda _: None) -> list[Turn]:
-        """Turns in the order of time. `count`: of voices, None: as many as there are; `report`: the share done, 0…1."""
+    def heard(self, pcm: Pcm, count: int | None = None, report: Report = lambda _: None) -> Turns:
+        """Who speaks when. `count`: of voices, None: as many as there are; `report`: the share done, 0…1."""
         found = stretches(pcm, self._segmentation, lambda share: report(share * _HEARD))
         if not found:
-            return []
+            return Turns()
         vectors = self._embedded(pcm, found, lambda share: report(_HEARD + share * (1 - _HEARD)))
-        labels = _labels(found, vectors, self._likeness(pcm, found) if count is None else (), count)
-        return _numbered(found, labels)
+        labels, centres = _labels(found, vectors, self._likeness(pcm, found) if count is None else (), count)
+        return _numbered(found, labels, centres)
 
     def _embedded(self, pcm: Pcm, found: Sequence[Stretch], report: Report) -> list[Embedding | None]:
         vectors = []
@@ -130,15 +129,15 @@ def _features(pcm: Pcm, one: Stretch) -> np.ndarray[tuple[int, int], np.dtype[np
 
 def _labels(
     found: Sequence[Stretch], vectors: Sequence[Embedding | None], likeness: Sequence[float], count: int | None
-) -> list[int]:
-    """A voice for every stretch."""
+) -> tuple[list[int], Vectors]:
+    """A voice for every stretch; how each voice sounds, [voices, 192]."""
     seconds = np.array(
         [one.alone_s if vector is not None else -1.0 for one, vector in zip(found, vectors, strict=True)]
     )
     by_length = np.argsort(-seconds, kind="stable")
     known = sorted(place for place in by_length[:MOST] if seconds[place] >= _LONG_S) or [int(by_length[0])]
     if vectors[known[0]] is None:
-        return [0] * len(found)
+        return [0] * len(found), np.zeros((1, 0), np.float32)
     stacked: Vectors = np.stack([vector for place in known if (vector := vectors[place]) is not None])
     labels = voices_of(stacked, seconds[known], cut_at(likeness), count)
     centres = centres_of(stacked, seconds[known], labels)
@@ -151,13 +150,25 @@ def _labels(
             given.append(int((centres @ vector).argmax()))
         else:
             given.append(sure[min(sure, key=lambda other: abs(found[other].span.start - found[place].span.start))])
-    return given
+    return given, centres
 
 
-def _numbered(found: Sequence[Stretch], labels: Sequence[int]) -> list[Turn]:
+def _numbered(found: Sequence[Stretch], labels: Sequence[int], centres: Vectors) -> Turns:
     numbers: dict[int, int] = {}
     turns = [Turn(one.span, numbers.setdefault(label, len(numbers))) for one, label in zip(found, labels, strict=True)]
-    return sorted(turns)
+    return Turns(turns, {number: tuple(map(float, centres[label])) for label, number in numbers.items()})
 
 
-__all__ = ["MODELS", "MOST_VOICES", "Diarizer", "Names", "Turn", "Turns", "files", "missing", "prepare", "ready"]
+__all__ = [
+    "MODELS",
+    "MOST_VOICES",
+    "Diarizer",
+    "Likeness",
+    "Names",
+    "Turn",
+    "Turns",
+    "files",
+    "missing",
+    "prepare",
+    "ready",
+]

@@ -16,6 +16,7 @@ import numpy.typing as npt
 Vectors = npt.NDArray[np.float32]  # float32 [n, 192], each of length 1
 Labels = npt.NDArray[np.intp]  # [n], 0, 1, 2 …
 
+MOST_VOICES = 20
 MOST = 4_000  # stretches that are compared each with each: 64 MB, four hours; of more, the longest
 
 _USUAL = 0.6  # how like itself a voice is where the recording tells nothing
@@ -49,7 +50,7 @@ def voices_of(vectors: Vectors, seconds: npt.NDArray[np.float64], cut: float, co
             break
         small = min(np.flatnonzero(near), key=lambda label: totals[label])
         labels = _numbered(np.where(labels == small, alike[small].argmax(), labels))
-    return labels
+    return labels if labels.max() < MOST_VOICES else voices_of(vectors, seconds, cut, MOST_VOICES)
 
 
 def centres_of(vectors: Vectors, seconds: npt.NDArray[np.float64], labels: Labels) -> Vectors:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 
@@ -36,11 +36,17 @@ class Turn:
     voice: int
 
 
-class Turns:
-    """All turns of a recording, and who has which words."""
+Likeness = tuple[float, ...]
+"""How a voice sounds: a direction, of length 1 (192 values of the voice network); empty where nobody can tell."""
 
-    def __init__(self, turns: Iterable[Turn] = ()) -> None:
-        self._turns = sorted((turn.span.start_ms, turn.span.end_ms, turn.voice) for turn in turns)
+
+class Turns:
+    """All turns of a recording, who has which words, and how the voices sound."""
+
+    def __init__(self, turns: Iterable[Turn] = (), likenesses: Mapping[int, Likeness] | None = None) -> None:
+        self.turns = tuple(sorted(turns))
+        self.likenesses = dict(likenesses or {})
+        self._turns = sorted((turn.span.start_ms, turn.span.end_ms, turn.voice) for turn in self.turns)
         self._longest_ms = max((end - start for start, end, _ in self._turns), default=0)
         self._voices = sorted({voice for _, _, voice in self._turns})
 

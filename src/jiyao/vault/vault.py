@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import TracebackType
@@ -24,8 +24,9 @@ from jiyao.vault.records import Begun, ClipResult, Clips, Deleted, Kept, Making,
 from jiyao.vault.store import FILE_NAME, Store, current_version, exists, translated
 from jiyao.vault.values import Values
 
-_HEAD, _MAKING, _CLIP, _TALLY, _PARTS, _SPEAKERS, _EDIT, _TERMS = range(1, 9)  # written in files: never renumbered
-_OF_RECORDING = (_HEAD, _MAKING, _CLIP, _TALLY, _PARTS, _SPEAKERS, _EDIT)
+# written in files: never renumbered
+_HEAD, _MAKING, _CLIP, _TALLY, _PARTS, _EDIT, _TERMS, _VOICE = 1, 2, 3, 4, 5, 7, 8, 9
+_OF_RECORDING = (_HEAD, _MAKING, _CLIP, _TALLY, _PARTS, _EDIT)
 
 
 class Vault:
@@ -170,10 +171,6 @@ class Vault:
     def keep_parts(self, sha256: str, parts: Sequence[PartProgress]) -> None:
         self._keep(_PARTS, sha256, records.parts_to_json(parts))
 
-    def keep_speakers(self, sha256: str, names: Mapping[str, str]) -> None:
-        """Names of speakers: label in the transcript → what the person calls them."""
-        self._keep(_SPEAKERS, sha256, dict(names))
-
     def add_edit(self, sha256: str, edit: Json) -> int:
         """Add an edit (anything JSON can hold, but null) after the others; its number."""
         tag = self._tag(sha256)
@@ -188,12 +185,18 @@ class Vault:
         with self._lock, self._store.transaction():
             self._values.put(_TERMS, NOBODY, {"name": name, "text": text}, name)
 
+    def keep_voice(self, name: str, likeness: Sequence[float]) -> None:
+        """How somebody sounds, for later recordings; what was kept under this name before goes."""
+        with self._lock, self._store.transaction():
+            self._values.put(_VOICE, NOBODY, {"name": name, "likeness": [float(one) for one in likeness]}, name)
+
     def delete_terms(self, name: str) -> None:
         """Overwritten with zeros; none of that name is fine."""
-        with self._lock:
-            with self._store.transaction():
-                self._values.remove(_TERMS, NOBODY, name)
-            self._compact()
+        self._delete(_TERMS, name)
+
+    def delete_voice(self, name: str) -> None:
+        """Overwritten with zeros; none of that name is fine."""
+        self._delete(_VOICE, name)
 
     def delete(self, sha256: str) -> Deleted:
         """All there is of a recording, overwritten with zeros, the file compacted, the journal zeroed."""
@@ -255,10 +258,11 @@ class Vault:
         return Transcript(source, engine, segments_after(edits, texts))
 
     def parts(self, sha256: str) -> tuple[PartProgress, ...]:
-        return records.parts_from_json(self._read(_PARTS, self._tag(sha256)) or [])
-
-    def speakers(self, sha256: str) -> dict[str, str]:
-        return dict(self._read(_SPEAKERS, self._tag(sha256)) or {})
+        with self._lock, self._store.reading():
+            try:
+                return records.parts_from_json(self._values.one(_PARTS, self._tag(sha256)) or [])
+            except Damaged as cause:
+                raise VaultError("vault.value_damaged") from cause
 
     def edits(self, sha256: str) -> list[Json]:
         """All edits in their order; None in place of one that can no longer be read."""
@@ -272,6 +276,12 @@ class Vault:
         with self._lock, self._store.reading():
             values, _ = self._values.all(_TERMS, NOBODY)
         return {value["name"]: records.terms_text(value) for value in values}
+
+    def voices(self) -> dict[str, tuple[float, ...]]:
+        """How those sound who are to be known again, by name."""
+        with self._lock, self._store.reading():
+            values, _ = self._values.all(_VOICE, NOBODY)
+        return {value["name"]: tuple(value["likeness"]) for value in values}
 
     def check(self) -> int:
         """Read every value; how many are damaged or missing."""
@@ -305,12 +315,11 @@ class Vault:
             self._require(tag)
             self._values.put(kind, tag, value)
 
-    def _read(self, kind: int, tag: bytes) -> Json:
-        with self._lock, self._store.reading():
-            try:
-                return self._values.one(kind, tag)
-            except Damaged as cause:
-                raise VaultError("vault.value_damaged") from cause
+    def _delete(self, kind: int, name: str) -> None:
+        with self._lock:
+            with self._store.transaction():
+                self._values.remove(kind, NOBODY, name)
+            self._compact()
 
     def _clips(self, tag: bytes) -> Clips:
         values, damaged = self._values.all(_CLIP, tag)

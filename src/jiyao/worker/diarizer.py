@@ -32,11 +32,12 @@ def serve(connection: Connection) -> None:
         os.nice(_NICENESS)
     with Attached(connection, handle) as segment:
         try:
-            turns = Diarizer(Path(home)).turns(pcm_in(segment.view)[:n_samples], count, report)
+            heard = Diarizer(Path(home)).heard(pcm_in(segment.view)[:n_samples], count, report)
         except JiyaoError as error:
             _send(connection, {"key": error.key, "parameters": {k: str(v) for k, v in error.parameters.items()}})
         else:
-            _send(connection, {"turns": [(turn.span.start, turn.span.end, turn.voice) for turn in turns]})
+            turns = [(turn.span.start, turn.span.end, turn.voice) for turn in heard.turns]
+            _send(connection, {"turns": turns, "likenesses": list(heard.likenesses.items())})
 
 
 def _send(connection: Connection, reply: object) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 from jiyao.errors import EngineError, JiyaoError, WeightsError
 from jiyao.memory import SharedPcm
-from jiyao.speakers import MOST_VOICES, Turn
+from jiyao.speakers import MOST_VOICES, Turn, Turns
 from jiyao.timeline import Span
 from jiyao.worker import entry
 from jiyao.worker.spawning import started
@@ -47,9 +47,7 @@ class Diarizing:
     def pid(self) -> int | None:
         return self._process.pid if self._process is not None else None
 
-    def run(
-        self, pcm: SharedPcm, count: int | None = None, report: Callable[[float], None] = lambda _: None
-    ) -> list[Turn]:
+    def run(self, pcm: SharedPcm, count: int | None = None, report: Callable[[float], None] = lambda _: None) -> Turns:
         """`count`: of speakers, None: as many as there are; `report`: the share done, 0…1. The child is gone
         afterwards. Raises WeightsError where the networks are not here, else EngineError."""
         with self._lock:
@@ -95,11 +93,16 @@ class Diarizing:
         return None
 
 
-def _understood(answer: Any, n_samples: int) -> list[Turn]:
+def _understood(answer: Any, n_samples: int) -> Turns:
     """Raises the error that the child reports, or that it reports nothing that makes sense."""
     match answer:
-        case {"turns": list(rows)} if all(_is_turn(row, n_samples) for row in rows):
-            return [Turn(Span(start, end), voice) for start, end, voice in rows]
+        case {"turns": list(rows), "likenesses": list(voices)} if (
+            all(_is_turn(row, n_samples) for row in rows)
+            and len(voices) <= MOST_VOICES
+            and all(map(_is_likeness, voices))
+        ):
+            turns = [Turn(Span(start, end), voice) for start, end, voice in rows]
+            return Turns(turns, {voice: tuple(values) for voice, values in voices})
         case {"key": str(key), "parameters": dict(parameters)} if key.partition(".")[0] in _KINDS:
             error: type[JiyaoError] = _KINDS[key.partition(".")[0]]
             raise error(key, **parameters)
@@ -109,5 +112,12 @@ def _understood(answer: Any, n_samples: int) -> list[Turn]:
 def _is_turn(row: Any, n_samples: int) -> bool:
     match row:
         case [int(start), int(end), int(voice)]:
-            return 0 <= start <= end <= n_samples and 0 <= voice < MOST_VOICES * 10
+            return 0 <= start <= end <= n_samples and 0 <= voice < MOST_VOICES
+    return False
+
+
+def _is_likeness(row: Any) -> bool:
+    match row:
+        case [int(voice), list(values)]:
+            return 0 <= voice < MOST_VOICES and len(values) <= 1024 and all(type(one) is float for one in values)
     return False
