@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.browser import axe, note_seeks, person, select_job, wait_done, wait_playing_after
 from tests.conftest import SAMPLE
-from tests.desk_server import Server, serving
+from tests.desk_server import Server, cut, serving
 
 
 @pytest.fixture(scope="module")
@@ -184,6 +184,48 @@ def test_without_the_models_the_panel_says_what_is_needed(starter_home: Path, tm
             assert bare.over(job)["notes"] == [] and speakers(bare, job) == [None]
             refused = client.post(f"/api/jobs/{job}/speakers", json={"count": None})
             assert refused.status_code == 400 and refused.json()["error"]["key"] == "web.no_speakers"
+
+
+def test_a_voice_is_known_again_only_where_somebody_asked_for_it(
+    voices_home: Path, tmp_path: Path, browser: Browser
+) -> None:
+    """In a home of its own: keeping needs a vault, and a passphrase where the system has no key store."""
+    (tmp_path / "models").symlink_to(voices_home / "models")
+    with serving(tmp_path, environment={"JIYAO_SPEAKERS": "auto"}) as kept, person(browser, kept) as someone:
+        page = someone.open()
+        job = kept.upload(SAMPLE, "一.flac")
+        kept.over(job)
+        wait_told(kept, job)
+        open_voices(page, 4)
+        expect(page.get_by_role("button", name="以后认出这个声音")).to_have_count(0)  # nothing is kept
+        with kept.client() as client:
+            refused = client.put("/api/voices/张工", json={"job": job})
+            assert refused.status_code == 400 and refused.json()["error"]["key"] == "voices.not_heard"
+            client.post("/api/keep", json={"on": True, "passphrase": "correct horse"}).raise_for_status()
+        page.keyboard.press("Escape")
+        open_voices(page, 4)
+        voice(page, "说话人 2").get_by_role("textbox", name="说话人 2的名字").fill("张工")
+        page.keyboard.press("Enter")
+        voice(page, "张工").get_by_role("button", name="以后认出这个声音").click()
+        expect(page.get_by_role("button", name="忘掉“张工”的声音")).to_be_visible()
+        page.keyboard.press("Escape")
+        # another recording of the same people
+        other = kept.upload(cut(12, 58, tmp_path / "二.wav"))
+        kept.over(other)
+        wait_told(kept, other)
+        select_job(page, "二.wav")
+        wait_done(page)
+        open_voices(page, len(speakers(kept, other)))
+        alike = page.locator(".jt-voice", has_text="声音像“张工”")
+        expect(alike).to_have_count(1)
+        assert "张工" not in speakers(kept, other)
+        axe(page, "known voices")
+        alike.get_by_role("button", name="用“张工”").click()
+        page.keyboard.press("Enter")
+        expect(voice(page, "张工")).to_be_visible()
+        page.get_by_role("button", name="忘掉“张工”的声音").click()
+        expect(page.get_by_role("button", name="忘掉“张工”的声音")).to_have_count(0)
+        assert kept.get(f"/api/jobs/{other}/speakers")["known"] == []
 
 
 class TestApi:

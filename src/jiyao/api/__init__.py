@@ -27,7 +27,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from jiyao.api import events, house, receiving, sound, terms, work
+from jiyao.api import events, house, receiving, sound, terms, voices, work
 from jiyao.api.desk import Desk
 from jiyao.api.guard import Guard
 
@@ -43,6 +43,7 @@ def routes(desk: Desk) -> list[BaseRoute]:
         *sound.routes(desk.jobs, desk.peaks),
         *work.routes(desk),
         *terms.routes(desk),
+        *voices.routes(desk),
         *house.nothing_else(),
     ]
 

@@ -14,6 +14,7 @@ from jiyao.api import wire
 from jiyao.errors import UsageError, VaultError
 from jiyao.glossary import Glossary
 from jiyao.jobs import Jobs
+from jiyao.speakers import Likeness
 from jiyao.vault import Kept, Keyring, Passphrase, Vault
 
 _STORE_IS_NO_USE = ("vault.no_keyring", "vault.keyring_refused")
@@ -121,9 +122,26 @@ class Keep:
         self._for_sets().delete_terms(name)
 
     def _for_sets(self) -> Vault:
+        return self._kept_in("terms.not_kept")
+
+    # voices that are to be known again
+
+    def voices(self) -> dict[str, Likeness]:
+        """Nothing while nothing is kept."""
+        return self._vault.voices() if self._on and self._vault is not None else {}
+
+    def keep_voice(self, name: str, likeness: Likeness) -> None:
+        """Raises UsageError while nothing is kept; VaultError."""
+        self._kept_in("voices.not_kept").keep_voice(name, likeness)
+
+    def delete_voice(self, name: str) -> None:
+        """One that is not there is fine. Raises as `keep_voice`."""
+        self._kept_in("voices.not_kept").delete_voice(name)
+
+    def _kept_in(self, refusal: str) -> Vault:
         with self._lock:
             if self._vault is None or not self._on:
-                raise UsageError("terms.not_kept")
+                raise UsageError(refusal)
             return self._vault
 
     def close(self) -> None:

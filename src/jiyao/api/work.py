@@ -24,13 +24,10 @@ from jiyao.exports import ExportOptions
 from jiyao.glossary import learned
 from jiyao.messages import Language
 from jiyao.settings import EngineChoice
-from jiyao.speakers import MOST_VOICES
-from jiyao.speakers.naming import suggestions
-from jiyao.transcript import span_ms
 
 
 def routes(desk: Desk) -> list[BaseRoute]:
-    return [*_states(desk), *_voices(desk), *_texts(desk), *_files(desk)]
+    return [*_states(desk), *_texts(desk), *_files(desk)]
 
 
 def _job(request: Request) -> str:
@@ -87,36 +84,6 @@ def _states(desk: Desk) -> list[BaseRoute]:
         Route("/api/jobs/{job}/show", Door(POST=show_version)),
         Route("/api/queue", Door(POST=reorder)),
     ]
-
-
-def _voices(desk: Desk) -> list[BaseRoute]:
-    async def tell_apart(request: Request) -> Response:
-        asked = await fields_of(request)
-        count = asked.number("count") if "count" in asked else None
-        if count is not None and not 1 <= count <= MOST_VOICES:
-            raise UsageError("web.bad_field", name="count")
-        if not desk.setup.tells_apart:
-            raise UsageError("web.no_speakers")
-        await in_thread(desk.jobs.tell_apart, _job(request), count)
-        return answer({}, 202)
-
-    def named(job: str) -> list[wire.Json]:
-        lines = desk.jobs.lines(job)
-        return [
-            {
-                "speaker": one.speaker,
-                "name": one.name,
-                "line": lines[one.segment].id,
-                "start_ms": span_ms(lines[one.segment].segment, one.start, one.end)[0],
-                "quote": lines[one.segment].segment.text[one.start : one.end],
-            }
-            for one in suggestions(line.segment for line in lines)
-        ]
-
-    async def names(request: Request) -> Response:
-        return answer({"suggested": await in_thread(named, _job(request))})
-
-    return [Route("/api/jobs/{job}/speakers", Door(GET=names, POST=tell_apart))]
 
 
 def _texts(desk: Desk) -> list[BaseRoute]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from jiyao.editing.changes import Change, Conflict, Correct, Line, Patch, Propose, Rename
 from jiyao.editing.work import Work
 from jiyao.glossary import Proposal, found
-from jiyao.speakers import Names, Turns
+from jiyao.speakers import Likeness, Names, Turns
 from jiyao.transcript import Segment
 
 _LONGEST_HISTORY = 1_000  # changes that can be undone
@@ -50,6 +50,15 @@ class Manuscript:
     @property
     def told_apart(self) -> bool:
         return bool(self._turns)
+
+    @property
+    def likenesses(self) -> dict[str, Likeness]:
+        """How those sound who speak here, by what they are called now."""
+        found: dict[str, Likeness] = {}
+        for voice, name in self._names.items():
+            if self._turns.likenesses.get(voice):
+                found.setdefault(name, self._turns.likenesses[voice])
+        return found
 
     def clear(self) -> None:
         """Nothing is left, nothing can be undone."""

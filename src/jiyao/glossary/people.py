@@ -80,8 +80,8 @@ def by_familiarity(line: str) -> Iterator[str]:
 
 
 def called(text: str, outright: bool) -> Iterator[str]:
-    """What a person may be called whose name begins this text: 小张, 张工, 周若彤博士; a full name alone only where it can
-    be nothing else: `outright`, or no dictionary knows it."""
+    """What a person may be called whose name begins this text: 小张, 张工, 周若彤博士; a full name alone only where it
+    can be nothing else: `outright`, or no dictionary knows it."""
     if familiar := _FAMILIAR.match(text):
         yield familiar.group()
     if (titled := _TITLED.match(text)) and not _NO_GIVEN & set(titled[2]):

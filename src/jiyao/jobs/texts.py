@@ -10,6 +10,7 @@ from jiyao.glossary import Glossary
 from jiyao.jobs.board import Board
 from jiyao.jobs.job import Job
 from jiyao.jobs.keeping import Keeper
+from jiyao.speakers import Likeness
 from jiyao.vault import Vault
 
 
@@ -56,6 +57,11 @@ class Texts:
     def use_terms(self, terms: Glossary) -> None:
         """Propose by these terms in every text that is there; those that are recognised have theirs in `Options`."""
         self._board.use_terms(terms)
+
+    def likenesses(self, job_id: str) -> dict[str, Likeness]:
+        """How those sound who speak here, by what they are called now; empty before they are told apart."""
+        with self._board.changed:
+            return self._board.find(job_id).manuscript.likenesses
 
     def undo(self, job_id: str) -> bool:
         """Take the last change of a text back, whoever made it; False: there is none."""

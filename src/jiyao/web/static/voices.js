@@ -7,8 +7,9 @@ import { clock, spoken } from "./format.js";
 import { request } from "./head.js";
 import { icon } from "./icons.js";
 import { say } from "./say.js";
-import { excerpts, nameOf, renameTo, withRole } from "./speakers.js";
+import { excerpts, nameOf, renameTo, spokenName, withRole } from "./speakers.js";
 import { store } from "./store.js";
+import { toast } from "./toast.js";
 
 const MOST = 20;
 
@@ -18,7 +19,7 @@ export function openVoices(host) {
 
 class Voices {
   constructor(host) {
-    Object.assign(this, { host, job: host.job, ends: new AbortController(), drawn: "", suggested: [] });
+    Object.assign(this, { host, job: host.job, ends: new AbortController(), drawn: "", offered: { suggested: [], alike: [], known: [] } });
   }
 
   async open() {
@@ -28,19 +29,37 @@ class Voices {
     this.state = el("p.jy-muted.jy-num", { role: "status", hidden: true });
     this.again = el("form.jt-voices-again", { onsubmit: (event) => this.tellApart(event) },
       el("span", null, say("voices.wrong_count")), this.count, this.go, this.state);
-    this.dialog = frame({ title: say("voices.title"), body: [el("p.jy-muted", null, say("voices.why")), this.list, this.again], wide: true });
+    this.known = el("div.jt-voices-known", { hidden: true });
+    this.dialog = frame({ title: say("voices.title"), body: [el("p.jy-muted", null, say("voices.why")), this.list, this.again, this.known], wide: true });
     this.dialog.classList.add("jt-speaker-dialog", "jt-voices-dialog");
     const { signal } = this.ends;
     store.addEventListener("lines", ({ detail }) => detail.job === this.job && this.show(), { signal });
     for (const name of ["job", "setup", "online"]) store.addEventListener(name, () => this.show(), { signal });
     this.show();
-    store.api("GET", `/api/jobs/${this.job}/speakers`).then(({ suggested }) => {
-      this.suggested = suggested;
-      this.drawn = "";
-      this.show();
-    }, () => {}); // without them it works as well
+    this.offers();
     await openDialog(this.dialog);
     this.ends.abort();
+  }
+
+  /** Names that can be offered, and voices that are remembered. */
+  async offers() {
+    try {
+      this.offered = await store.api("GET", `/api/jobs/${this.job}/speakers`);
+    } catch {
+      return; // without them it works as well
+    }
+    this.drawn = "";
+    this.show();
+    this.showKnown();
+  }
+
+  showKnown() {
+    const { known } = this.offered;
+    this.known.hidden = !known.length;
+    this.known.replaceChildren(el("p.jy-muted.jy-small", null, say("voices.known")),
+      el("div.jy-row", null, known.map((name) =>
+        el("button.jy-button", { type: "button", title: say("voices.forget", { name: spokenName(name) }), "aria-label": say("voices.forget", { name: spokenName(name) }), onclick: () => this.forget(name) },
+          spokenName(name), icon("close")))));
   }
 
   show() {
@@ -80,17 +99,19 @@ class Voices {
       const wanted = withRole(nameField.value, roleField.value);
       nameField.blur();
       roleField.blur();
-      if (wanted && wanted !== speaker) return renameTo(host, speaker, wanted);
+      if (wanted && wanted !== speaker) return renameTo(host, speaker, wanted).then(() => this.offers());
       this.drawn = "";
       return this.show();
     };
     const form = el("form.jy-row", { onsubmit: save }, nameField, roleField,
       el("button.jy-button", { type: "submit", disabled: fixed }, say("lines.speaker_rename")));
-    const suggest = (one) => el("div.jy-row.jt-suggested", null,
-      el("button.jy-button", { type: "button", disabled: fixed, onclick: () => (nameField.value = one.name, nameField.focus()) }, say("voices.use", { name: one.name })),
+    const use = (wanted) => el("button.jy-button", { type: "button", disabled: fixed, onclick: () => this.take(wanted, nameField, roleField) }, say("voices.use", { name: nameOf(wanted).name }));
+    const suggest = (one) => el("div.jy-row.jt-suggested", null, use(one.name),
       el("button.jy-button.quiet", { type: "button", "aria-label": say("lines.speaker_hear", { time: clock(one.start_ms) }), onclick: () => host.play(one.start_ms) },
         icon("play"), say("voices.quote", { quote: one.quote })));
-    const suggested = this.suggested.filter((one) => one.speaker === speaker && one.name !== name);
+    const suggested = this.offered.suggested.filter((one) => one.speaker === speaker && one.name !== name);
+    const alike = this.offered.alike.filter((one) => one.speaker === speaker && one.name !== speaker);
+    const keeps = store.state.keep.on && !fixed && !/^(说话人|Speaker) \d+$/.test(speaker);
     const others = speakers.filter((other) => other !== speaker);
     const same = el("select.jy-input.jt-voice-same", { "aria-label": say("voices.same_of", { name }), disabled: fixed },
       el("option", { value: "" }, say("voices.same")), others.map((other) => el("option", { value: other }, other.replace("|", " · "))));
@@ -101,7 +122,30 @@ class Voices {
         el("span.jy-spread"), others.length ? same : null),
       form,
       suggested.map(suggest),
-      el("div.jt-excerpts", null, excerpts(host, speaker)));
+      alike.map((one) => el("div.jy-row.jt-suggested", null, use(one.name),
+        el("span.jy-muted", null, say("voices.alike", { name: spokenName(one.name), percent: one.percent })))),
+      el("div.jt-excerpts", null, excerpts(host, speaker)),
+      keeps && !this.offered.known.includes(speaker)
+        ? el("button.jy-button.quiet", { type: "button", onclick: () => this.remember(speaker) }, icon("plus"), say("voices.remember")) : null);
+  }
+
+  take(wanted, nameField, roleField) {
+    const { name, role } = nameOf(wanted);
+    nameField.value = name;
+    if (role) roleField.value = role;
+    nameField.focus();
+  }
+
+  async remember(name) {
+    if (!(await request("PUT", `/api/voices/${encodeURIComponent(name)}`, { job: this.job }))) return;
+    toast(say("voices.remembered", { name: spokenName(name) }));
+    await this.offers();
+  }
+
+  async forget(name) {
+    if (!(await request("DELETE", `/api/voices/${encodeURIComponent(name)}`))) return;
+    toast(say("voices.forgotten", { name: spokenName(name) }));
+    await this.offers();
   }
 
   async tellApart(event) {
