@@ -230,9 +230,10 @@ def _get(name: str, chosen: Settings, console: Console) -> None:
         fed = engines.prepare(name, chosen)
         if name in voices.MODELS and not voices.missing(chosen.home):
             voices.prepare(chosen.home)
-            fed = ("speakers",)
     console.say("models.got", name=name, folder=folder)
-    if fed:
+    if name in voices.MODELS:
+        console.say("models.feeds_speakers")
+    elif fed:
         console.say("models.feeds", engines=", ".join(fed))
     elif weights.find_model(name).job == "asr":
         console.say("models.feeds_none")

@@ -19,6 +19,7 @@ from rich.padding import Padding
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 
+from jiyao import speakers
 from jiyao.audio import Note
 from jiyao.editing import Line
 from jiyao.engines import Choice, Offer
@@ -156,7 +157,7 @@ class Console:
             offer.model.job,
             f"{megabytes:,.0f} MB" if megabytes else "–",
             self.text(f"models.state_{offer.state}"),
-            ", ".join(offer.engines) or "–",
+            ", ".join(_users(offer)) or "–",
             "–" if offer.speed is None else self.text("models.times_real_time", factor=f"{offer.speed:.2f}"),
             offer.model.licence,
         )
@@ -251,3 +252,8 @@ class FetchBar(_Bar):
         state = f"{done:,.0f} / {total:,.0f} MB" if total else f"{done:,.0f} MB"
         state = f"{step.source}  {state}" if step.source else state
         self._move(step.done_bytes, step.total_bytes, state, f"  {state}")
+
+
+def _users(offer: Offer) -> tuple[str, ...]:
+    """What uses a model here."""
+    return offer.engines or (("speakers",) if offer.model.name in speakers.MODELS else ())
