@@ -144,6 +144,27 @@ class TestTranscribe:
         assert 41_000 < correction["start_ms"] < 48_000  # said there, by samples/review.reference.json
 
 
+class TestSpeakers:
+    def test_paragraphs_by_turn(self, voices_home: Path) -> None:
+        result = run("transcribe", SAMPLE, "--speakers", "auto", "-f", "json", "-o", "-")
+        assert result.returncode == 0, said(result)
+        segments = json.loads(result.stdout)["segments"]
+        assert list(dict.fromkeys(one["speaker"] for one in segments)) == [f"Speaker {n}" for n in (1, 2, 3, 4)]
+        assert "done" in said(result)
+
+    def test_how_many_there_are(self, voices_home: Path) -> None:
+        result = run("transcribe", SAMPLE, "--speakers", "2", "-f", "json", "-o", "-", "--quiet")
+        assert len({one["speaker"] for one in json.loads(result.stdout)["segments"]}) == 2
+
+    def test_without_the_models_it_is_said_and_left_out(self, starter_home: Path, tmp_path: Path) -> None:
+        (tmp_path / "models").mkdir()
+        (tmp_path / "models" / "whisper-base").symlink_to(starter_home / "models" / "whisper-base")
+        environment = {"JIYAO_HOME": str(tmp_path), "JIYAO_SPEAKERS": "auto"}
+        result = run("transcribe", SAMPLE, "-f", "json", "-o", "-", **environment)
+        assert result.returncode == 0 and "--speakers auto" in said(result)
+        assert {one["speaker"] for one in json.loads(result.stdout)["segments"]} == {None}
+
+
 class TestExitCodes:
     def test_usage(self, tmp_path: Path) -> None:
         for arguments in (
