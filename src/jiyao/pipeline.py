@@ -32,7 +32,7 @@ LEFT_OUT = Note("terms.left_out", warning=True)
 """Terms could not be looked for: a fault of ours, or a dictionary that does not load. The text is there even so."""
 
 Speakers = Literal["off", "auto"] | int
-"""Whether speakers are told apart; how many there are, where a person knows."""
+"""Whether speakers are told apart, which the jobs do beside this way; how many there are, where a person knows."""
 
 Stage = Literal["loading", "recognizing", "finishing", "done"]
 

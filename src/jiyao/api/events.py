@@ -65,7 +65,7 @@ class Teller:
             LinesChanged: self._lines,
             ClipHeard: lambda job, change: self._clip("clip", job, change.clip),
             ClipSkipped: lambda job, change: self._clip("skipped", job, change.clip),
-            TellingApart: lambda _, change: ("telling_apart", {"share": change.share}),
+            TellingApart: self._telling_apart,
             TakenOver: lambda _, change: ("taken_over", {"clips": change.clips}),
             Noticed: lambda _, change: ("note", wire.note(change.note, language)),
             EngineLoading: lambda _, change: ("host", self._desk.host(None, language)),
@@ -128,6 +128,12 @@ class Teller:
             for name, reason in change.rejected
         ]
         return "engine", {"engine": wire.engine(change.engine, self._language), "rejected": rejected}
+
+    def _telling_apart(self, job: str, change: TellingApart) -> Told:
+        """In the end with all remarks: what an earlier attempt left behind is not true any more."""
+        view = self._view(job) if change.share is None else None
+        notes = {} if view is None else {"notes": [wire.note(note, self._language) for note in view.notes]}
+        return "telling_apart", {"share": change.share, **notes}
 
     def _listened(self, job: str, change: Listened) -> Told | None:
         view = self._view(job)

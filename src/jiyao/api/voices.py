@@ -6,6 +6,8 @@ put in until a person takes it.
 
 from __future__ import annotations
 
+from typing import get_args
+
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
@@ -14,11 +16,16 @@ from jiyao.api import wire
 from jiyao.api.answers import Door, answer, fields_of, in_thread
 from jiyao.api.desk import Desk
 from jiyao.errors import UsageError
+from jiyao.messages import Language, say
 from jiyao.speakers import MOST_VOICES
 from jiyao.speakers.known import resembles
 from jiyao.speakers.naming import suggestions
 from jiyao.transcript import span_ms
 
+# what speakers are called until somebody names them
+_NUMBERED = {
+    say("speakers.numbered", tongue, number=n + 1) for tongue in get_args(Language) for n in range(MOST_VOICES)
+}
 _LONGEST_NAME = 130  # characters: a name, a bar, a role
 
 
@@ -30,7 +37,8 @@ def routes(desk: Desk) -> list[BaseRoute]:
             for speaker, likeness in desk.jobs.likenesses(job).items()
             for one in resembles(likeness, known)[:1]
         ]
-        return {"suggested": _suggested(desk, job), "alike": alike, "known": sorted(known)}
+        named = [name for name in desk.jobs.likenesses(job) if name not in _NUMBERED]
+        return {"suggested": _suggested(desk, job), "alike": alike, "known": sorted(known), "named": named}
 
     async def names(request: Request) -> Response:
         return answer(await in_thread(offered, request.path_params["job"]))

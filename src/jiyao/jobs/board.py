@@ -46,6 +46,7 @@ from jiyao.settings import EngineChoice
 from jiyao.speakers import Turns
 from jiyao.transcript import Heard, Segment, Transcript, segments_of
 
+_LEFT_OUT = "speakers.left_out"
 _LINES_AT_ONCE = 100  # looked at between two holds of the lock: a tenth of a second
 _T = TypeVar("_T")
 _COUNTED = "count"  # notes of one key that carry it are added up
@@ -282,6 +283,7 @@ class Board:
     def tell_apart(self, job: Job, turns: Turns) -> Patch:
         """Who speaks, for all lines and those to come. Held."""
         language = job.takes[0].options.notes_language
+        job.notes = [note for note in job.notes if note.key != _LEFT_OUT]  # of an attempt before this one
         patch = job.manuscript.tell_apart(turns, lambda voice: say("speakers.numbered", language, number=voice + 1))
         self.changed_lines(job, patch)
         return patch

@@ -57,8 +57,8 @@ const CHANGES = {
     inDetail(store, job, seq, (detail) => setClip(detail, clip));
     store.tell("job", job);
   },
-  telling_apart(store, { job, share }, seq) {
-    setJob(store, job, { telling_apart: share }, seq);
+  telling_apart(store, { job, share, notes }, seq) {
+    setJob(store, job, { telling_apart: share, ...(notes ? { notes } : {}) }, seq);
   },
   note(store, { job, message, warning }, seq) {
     const notes = [...(store.jobs.get(job)?.notes ?? []), { message, warning }];

@@ -19,7 +19,7 @@ export function openVoices(host) {
 
 class Voices {
   constructor(host) {
-    Object.assign(this, { host, job: host.job, ends: new AbortController(), drawn: "", offered: { suggested: [], alike: [], known: [] } });
+    Object.assign(this, { host, job: host.job, ends: new AbortController(), drawn: "", offered: { suggested: [], alike: [], known: [], named: [] } });
   }
 
   async open() {
@@ -111,7 +111,7 @@ class Voices {
         icon("play"), say("voices.quote", { quote: one.quote })));
     const suggested = this.offered.suggested.filter((one) => one.speaker === speaker && one.name !== name);
     const alike = this.offered.alike.filter((one) => one.speaker === speaker && one.name !== speaker);
-    const keeps = store.state.keep.on && !fixed && !/^(说话人|Speaker) \d+$/.test(speaker);
+    const keeps = store.state.keep.on && !fixed && this.offered.named.includes(speaker);
     const others = speakers.filter((other) => other !== speaker);
     const same = el("select.jy-input.jt-voice-same", { "aria-label": say("voices.same_of", { name }), disabled: fixed },
       el("option", { value: "" }, say("voices.same")), others.map((other) => el("option", { value: other }, other.replace("|", " · "))));
