@@ -70,7 +70,7 @@ def known(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 
 def a_desk(home: Path, **more: Any) -> Desk:
-    return Desk(Settings(home=home, ui="zh", **more), options=OPTIONS, open_worker=scripted)
+    return Desk(Settings(home=home, ui="zh", speakers="off", **more), options=OPTIONS, open_worker=scripted)
 
 
 @pytest.fixture
@@ -157,6 +157,7 @@ class TestState:
             "engine": "auto",
             "language": "yue",
             "script": "traditional",
+            "speakers": "off",
             "terms": "OKR\n鸿蒙→鸿濛",
             "terms_count": 2,
             "terms_error": None,

@@ -159,8 +159,7 @@ class TestSpeakers:
     def test_without_the_models_it_is_said_and_left_out(self, starter_home: Path, tmp_path: Path) -> None:
         (tmp_path / "models").mkdir()
         (tmp_path / "models" / "whisper-base").symlink_to(starter_home / "models" / "whisper-base")
-        environment = {"JIYAO_HOME": str(tmp_path), "JIYAO_SPEAKERS": "auto"}
-        result = run("transcribe", SAMPLE, "-f", "json", "-o", "-", **environment)
+        result = run("transcribe", SAMPLE, "-f", "json", "-o", "-", JIYAO_HOME=str(tmp_path), JIYAO_SPEAKERS="auto")
         assert result.returncode == 0 and "--speakers auto" in said(result)
         assert {one["speaker"] for one in json.loads(result.stdout)["segments"]} == {None}
 

@@ -114,7 +114,7 @@ def test_without_a_model_there_is_the_text_and_the_reason(settings: Settings, tm
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
-@pytest.mark.parametrize(("deed", "patience_s"), [(signal.SIGKILL, 120.0), (signal.SIGSTOP, 6.0)])
+@pytest.mark.parametrize(("deed", "patience_s"), [(signal.SIGKILL, 120.0), (signal.SIGSTOP, 20.0)])
 def test_a_child_that_dies_or_hangs_costs_no_text(settings: Settings, deed: signal.Signals, patience_s: float) -> None:
     watched = Watched(lambda pid: os.kill(pid, deed), patience_s)
     with Jobs(settings, open_worker=scripted, open_diarizing=watched) as jobs:

@@ -122,7 +122,10 @@ class Keep:
         self._for_sets().delete_terms(name)
 
     def _for_sets(self) -> Vault:
-        return self._kept_in("terms.not_kept")
+        with self._lock:
+            if self._vault is None or not self._on:
+                raise UsageError("terms.not_kept")
+            return self._vault
 
     # voices that are to be known again
 
@@ -132,16 +135,16 @@ class Keep:
 
     def keep_voice(self, name: str, likeness: Likeness) -> None:
         """Raises UsageError while nothing is kept; VaultError."""
-        self._kept_in("voices.not_kept").keep_voice(name, likeness)
+        self._for_voices().keep_voice(name, likeness)
 
     def delete_voice(self, name: str) -> None:
         """One that is not there is fine. Raises as `keep_voice`."""
-        self._kept_in("voices.not_kept").delete_voice(name)
+        self._for_voices().delete_voice(name)
 
-    def _kept_in(self, refusal: str) -> Vault:
+    def _for_voices(self) -> Vault:
         with self._lock:
             if self._vault is None or not self._on:
-                raise UsageError(refusal)
+                raise UsageError("voices.not_kept")
             return self._vault
 
     def close(self) -> None:

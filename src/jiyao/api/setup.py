@@ -189,8 +189,8 @@ class Setup:
     def _look(self) -> None:
         """See anew what is on this computer."""
         with contextlib.suppress(JiyaoError, OSError):  # whoever asks for speakers is told what is wrong
-            if not speakers.missing(self._settings.home):
-                speakers.prepare(self._settings.home)  # writes only what was put there by hand
+            if not speakers.ready(self._settings.home) and not speakers.missing(self._settings.home):
+                speakers.prepare(self._settings.home)  # of models that were put there by hand
         self._tells_apart = speakers.ready(self._settings.home)
         try:
             self._found = self._asked() if find_spec("torch") is not None else fetcher.found(self._settings)

@@ -39,7 +39,7 @@ _LEAST_FRAMES = 10  # the voice network's least
 _HALVED_S = 3.0  # stretches from here on are compared with themselves
 _MOST_HALVED = 100
 _LONGEST_S = 20.0  # of a stretch is enough to know a voice by
-_HEARD = 0.2  # finding who speaks is about this share of the work
+_SHARES = 0.15, 0.55, 0.3  # of the work, in a short recording: finding who speaks, whose voice it is, how like itself
 
 
 Report = Callable[[float], None]
@@ -59,11 +59,13 @@ class Diarizer:
 
     def heard(self, pcm: Pcm, count: int | None = None, report: Report = lambda _: None) -> Turns:
         """Who speaks when. `count`: of voices, None: as many as there are; `report`: the share done, 0…1."""
-        found = stretches(pcm, self._segmentation, lambda share: report(share * _HEARD))
+        before, length, rest = _SHARES
+        found = stretches(pcm, self._segmentation, lambda share: report(share * before))
         if not found:
             return Turns()
-        vectors = self._embedded(pcm, found, lambda share: report(_HEARD + share * (1 - _HEARD)))
-        labels, centres = _labels(found, vectors, self._likeness(pcm, found) if count is None else (), count)
+        vectors = self._embedded(pcm, found, lambda share: report(before + share * length))
+        likeness = self._likeness(pcm, found, lambda share: report(before + length + share * rest))
+        labels, centres = _labels(found, vectors, likeness, count)
         return _numbered(found, labels, centres)
 
     def _embedded(self, pcm: Pcm, found: Sequence[Stretch], report: Report) -> list[Embedding | None]:
@@ -74,14 +76,17 @@ class Diarizer:
             report(index / len(found))
         return vectors
 
-    def _likeness(self, pcm: Pcm, found: Sequence[Stretch]) -> list[float]:
+    def _likeness(self, pcm: Pcm, found: Sequence[Stretch], report: Report) -> list[float]:
         """How like itself a voice is here: the halves of long stretches, some of every hour."""
         long = [one for one in found if one.alone_s >= _HALVED_S]
+        long = long[:: -(-len(long) // _MOST_HALVED) or 1]
         likeness = []
-        for one in long[:: -(-len(long) // _MOST_HALVED) or 1]:
+        for index, one in enumerate(long):
+            report(index / len(long))
             heard = _features(pcm, one)
             half = len(heard) // 2
             likeness.append(float(self._voices.embedding(heard[:half]) @ self._voices.embedding(heard[half:])))
+        report(1.0)
         return likeness
 
 

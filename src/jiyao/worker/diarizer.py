@@ -14,7 +14,7 @@ from jiyao.memory import Attached, pcm_in
 from jiyao.speakers import Diarizer
 
 _REPORT_EVERY_S = 0.2
-_NICENESS = 10  # the text comes first
+_NICENESS = 5  # the text comes first
 
 
 def serve(connection: Connection) -> None:
