@@ -24,6 +24,7 @@ GROUND = ("timeline", "messages", "errors", "text", "settings", "weights")
 STATIONS = (
     "audio",
     "documents",
+    "cleaning",
     "segmentation",
     "recognition",
     "engines",
