@@ -30,7 +30,12 @@ FOLDER = ROOT / "requirements"
 # each kind holds the base. PyTorch for the tests is not hashed: which build of it there is depends on the computer
 LOCKED = {kind: FOLDER / f"{kind}.txt" for kind in ("base", "gpu", "test")}
 UNHASHED = {"test": FOLDER / "test-torch.txt"}
-CHECKS = (["ruff", "format", "--check", "."], ["ruff", "check", "."], ["mypy"], ["pytest", "-n", "2", "--dist", "loadfile"])
+CHECKS = (
+    ["ruff", "format", "--check", "."],
+    ["ruff", "check", "."],
+    ["mypy"],
+    ["pytest", "-n", "2", "--dist", "loadfile"],
+)
 INTERRUPTED = 130
 
 
