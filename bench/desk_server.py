@@ -94,7 +94,7 @@ class Made(Worker):
         options: Options,
         report: Callable[[Progress], None] = lambda _: None,
         admit: Callable[[int], None] = lambda _: None,
-    ) -> tuple[SharedPcm, Listened]:
+    ) -> tuple[SharedPcm, SharedPcm | None, Listened]:
         n_samples = self._count * self._clip
         pcm = SharedPcm(n_samples)
         for start in range(0, n_samples, len(self._sound)):
@@ -104,7 +104,7 @@ class Made(Worker):
         spans = [Span(at * self._clip, (at + 1) * self._clip) for at in range(self._count)]
         groups = [tuple(spans[at : at + 25]) for at in range(0, len(spans), 25)]
         parts = tuple(Part(Span(group[0].start, group[-1].end), group, group) for group in groups)
-        return pcm, Listened(0, n_samples, (), parts)
+        return pcm, None, Listened(0, n_samples, False, (), parts)
 
     def recognize(
         self,

@@ -42,9 +42,9 @@ def ours(path: Path) -> dict[str, object]:
     from jiyao.pipeline import Options, listen
 
     with path.open("rb") as file:
-        recording, parts = listen(file, vad_model(), Options())
-    clips = [clip for part in parts for clip in part.clips]
-    return {"seconds": len(recording.pcm) / 16_000, "speech_s": sum(clip.duration_s for clip in clips)}
+        found = listen(file, vad_model(), Options())
+    clips = [clip for part in found.parts for clip in part.clips]
+    return {"seconds": len(found.recording.pcm) / 16_000, "speech_s": sum(clip.duration_s for clip in clips)}
 
 
 def baseline(path: Path) -> dict[str, object]:

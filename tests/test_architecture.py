@@ -39,10 +39,10 @@ STATIONS = (
     "pipeline",
 )
 RUNNING = ("seal", "memory", "worker", "vault", "jobs")
-DOORS = ("api", "web", "console", "opening", "results", "kept", "terms_cli", "cli")
+DOORS = ("api", "web", "console", "opening", "results", "kept", "models_cli", "terms_cli", "cli")
 ROOMS = (*GROUND, *STATIONS, *RUNNING, *DOORS)
 ORDER = (*ROOMS, "__main__")
-KNOWS_ENGINES = ("worker", "jobs", "api", "console", "opening", "cli")  # which there are, and why one was chosen
+KNOWS_ENGINES = ("worker", "jobs", "api", "console", "opening", "models_cli")  # which there are, and why one was chosen
 OPENS_ENGINES = ("worker",)
 
 MAX_LINES = 400

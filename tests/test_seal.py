@@ -444,10 +444,10 @@ from jiyao import engines, pipeline, settings
 chosen = settings.load()
 speaking = engines.open_engine("whisper-base", chosen)
 with open(sys.argv[3], "rb") as file:
-    recording, parts = pipeline.listen(file, Path(sys.argv[2]), pipeline.Options())
+    found = pipeline.listen(file, Path(sys.argv[2]), pipeline.Options())
 from jiyao.recognition import Clip, Hints
-span = parts[0].clips[0]
-[(_, heard)] = speaking.recognize([Clip(recording.samples(span), span)], Hints())
+span = found.parts[0].clips[0]
+[(_, heard)] = speaking.recognize([Clip(found.recording.samples(span), span)], Hints())
 sys.stderr.write(heard.text)
 """
 

@@ -88,7 +88,7 @@ def sample() -> Iterator[SharedBytes]:
 @pytest.fixture
 def listened(start: Start, sample: SharedBytes) -> Iterator[tuple[SharedPcm, Listened]]:
     """The sample in many short clips."""
-    pcm, heard = start().listen(sample, SHORT)
+    pcm, _, heard = start().listen(sample, SHORT)
     assert len(clips_of(heard)) > 12
     yield pcm, heard
     pcm.wipe()
@@ -100,7 +100,7 @@ def clips_of(listened: Listened) -> list[tuple[Span, tuple[Span, ...]]]:
 
 def recognized(worker: Worker, recording: SharedBytes, options: Options) -> Transcript:
     """The whole way through a worker, as jobs go it."""
-    pcm, listened = worker.listen(recording, options)
+    pcm, _, listened = worker.listen(recording, options)
     hints = hints_for(options.glossary, options.language)
     heard: list[Heard] = []
     for part in listened.parts:
@@ -156,7 +156,7 @@ class TestAnswers:
     def test_progress_comes_while_decoding(self, start: Start) -> None:
         recording = bytes_of(made("ipod", "aac", seconds=400, rate=16_000, layout="mono"))
         steps: list[Progress] = []
-        pcm, listened = start().listen(recording, Options(), steps.append)
+        pcm, _, listened = start().listen(recording, Options(), steps.append)
         done = [step.done_ms for step in steps]
         assert done == sorted(done) and done[-1] <= listened.n_samples // 16
         assert {step.stage for step in steps} == {"loading"} and steps[0].total_ms == pytest.approx(400_000, rel=0.01)
@@ -171,7 +171,7 @@ class TestAnswers:
         tones = np.tile((tone(1, SAMPLE_RATE, hz=300)[0] * 32767).astype(np.int16), 1000)
         content = wav(tones).replace(b"data" + struct.pack("<I", tones.nbytes), b"data" + bytes(4))
         recording, asked = bytes_of(content), list[int]()
-        pcm, listened = start().listen(recording, Options(), admit=asked.append)
+        pcm, _, listened = start().listen(recording, Options(), admit=asked.append)
         assert len(asked) == 3 and sum(asked) >= pcm.size
         assert np.array_equal(pcm.array, tones)
         assert listened.n_samples == pcm.n_samples
@@ -181,7 +181,7 @@ class TestAnswers:
     def test_notes_travel(self, start: Start) -> None:
         content = wav(np.zeros((80_000, 2), np.int16), 8_000)
         recording = bytes_of(content[: len(content) // 2])
-        pcm, listened = start().listen(recording, Options())
+        pcm, _, listened = start().listen(recording, Options())
         assert listened.notes == decode(content[: len(content) // 2]).notes != ()
         assert any(note.key == "audio.cut_off" for note in listened.notes)
         pcm.wipe()
@@ -535,7 +535,7 @@ def start():
     print("pid", worker.pid, flush=True)
 start()
 content = recording.read_bytes()
-pcm, listened = worker.listen(SharedBytes.read_from(io.BytesIO(content), len(content)), Options())
+pcm, _, listened = worker.listen(SharedBytes.read_from(io.BytesIO(content), len(content)), Options())
 for _ in worker.recognize(pcm, clips_of(listened), Hints()):
     print("heard", flush=True)
 """
@@ -668,7 +668,7 @@ def peak():  # not getrusage's: that begins with what the process was before it 
 before = peak()
 with open(sys.argv[2], "rb") as file:
     recording = SharedBytes.read_from(file, Path(sys.argv[2]).stat().st_size)
-pcm, listened = worker.listen(recording, Options())
+pcm, _, listened = worker.listen(recording, Options())
 print(recording.size, pcm.size, before, peak())
 recording.wipe(), pcm.wipe(), worker.stop()
 """

@@ -13,16 +13,26 @@ import sys
 import time
 from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
 import typer
 
-from jiyao import __version__, engines, exports, glossary, kept, opening, results, seal, settings, terms_cli, weights
-from jiyao import speakers as voices
-from jiyao.console import SOUND, Console, FetchBar, FileBar
-from jiyao.errors import EngineError, JiyaoError, OutputError, UsageError, WeightsError
+from jiyao import (
+    __version__,
+    exports,
+    glossary,
+    kept,
+    models_cli,
+    opening,
+    results,
+    seal,
+    settings,
+    terms_cli,
+)
+from jiyao.console import Console, FileBar
+from jiyao.errors import JiyaoError, OutputError, UsageError
 from jiyao.glossary import Glossary
 from jiyao.jobs import (
     ENDED,
@@ -57,8 +67,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Meeting recordings become text on your own computer. Nothing leaves it.",
 )
-models = typer.Typer(no_args_is_help=True, help="Model weights: list, get, verify, remove.")
-app.add_typer(models, name="models")
+app.add_typer(models_cli.app, name="models")
 app.add_typer(kept.app, name="vault")
 app.add_typer(terms_cli.app, name="terms")
 
@@ -127,7 +136,14 @@ def transcribe(
     speakers: Annotated[
         str | None, typer.Option(help="off, auto, or how many there are. Fetches the models for it where they lack.")
     ] = None,
-    clean: Annotated[str, typer.Option(help="denoise,loudness (not in this version yet)", show_default=False)] = "",
+    clean: Annotated[
+        str | None,
+        typer.Option(
+            metavar="denoise,loudness|off",
+            help="denoise: helps to find speech, recognition hears the original. loudness: quiet recordings louder.",
+            show_default=False,
+        ),
+    ] = None,
     minutes: Annotated[bool, typer.Option("--minutes", help="(not in this version yet)")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace results that are already there.")] = False,
     keep: Annotated[
@@ -143,19 +159,11 @@ def transcribe(
     """Turn recordings into text."""
     chosen = settings.load({"engine": engine, "language": language, "keep": _on_off(keep)})
     console = Console(chosen.ui_language, quiet, chosen.progress_every_s)
-    for option, asked in (("--clean", bool(clean)), ("--minutes", minutes)):
-        if asked:
-            raise UsageError("cli.not_yet", option=option)
+    if minutes:
+        raise UsageError("cli.not_yet", option="--minutes")
     names = results.formats(formats)
     targets = results.targets(files, output, names)
-    options = Options(
-        language=chosen.forced_language,
-        glossary=_read_terms(terms),
-        script=chosen.script,
-        speakers=opening.speakers_for(chosen, speakers, console),
-        max_duration_s=chosen.max_duration_h * 3600,
-        notes_language=chosen.ui_language,
-    )
+    options = _options(chosen, terms, speakers, clean, console)
     codes = _all(chosen, options, targets, Delivery(names, force, console), accept)
     failed = [code for code in codes if code]
     if failed:
@@ -192,83 +200,21 @@ def show_seal(
         raise typer.Exit(1)
 
 
-@models.command("list")
-def models_list() -> None:
-    """Show every model: its size, whether it is here, which engine of this computer uses it, and how fast."""
-    chosen = settings.load()
-    Console(chosen.ui_language).models(engines.offers(chosen), engines.choose(replace(chosen, engine="auto")))
-
-
-@models.command("get")
-def models_get(
-    name: Annotated[str, typer.Argument(help="A name from `models list`.")] = "whisper-base",
-    instead: Annotated[list[str] | None, typer.Option("--or", help="Where it cannot be had: this one.")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress, only errors.")] = False,
-) -> None:
-    """Fetch a model, trying its sources in turn, and prepare it; interrupted downloads go on where they stopped."""
-    chosen = settings.load()
-    console = Console(chosen.ui_language, quiet)
-    names = [name, *(instead or [])]
-    troubles = weights.reachable(names, chosen.home) if instead else {}
-    for one in names:
-        try:
-            if troubles.get(one) and one != names[-1]:
-                console.say("models.skipped", name=one, reason=troubles[one])
-                continue
-            _get(one, chosen, console)
-            return
-        except (WeightsError, EngineError) as error:
-            if one == names[-1]:
-                raise
-            console.error(error, one)
-
-
-def _get(name: str, chosen: Settings, console: Console) -> None:
-    with FetchBar(console, name) as bar:
-        folder = weights.fetch(name, chosen.home, bar.report)
-    with console.working("models.preparing", name=name):
-        fed = engines.prepare(name, chosen)
-        if name in voices.MODELS and not voices.missing(chosen.home):
-            voices.prepare(chosen.home)
-    console.say("models.got", name=name, folder=folder)
-    if name in voices.MODELS:
-        console.say("models.feeds_speakers")
-    elif fed:
-        console.say("models.feeds", engines=", ".join(fed))
-    elif weights.find_model(name).job == "asr":
-        console.say("models.feeds_none")
-
-
-@models.command("verify")
-def models_verify(
-    name: Annotated[
-        str | None, typer.Argument(help="One model; default: all that are here.", show_default=False)
-    ] = None,
-) -> None:
-    """Hash every file again and compare with the catalogue."""
-    chosen = settings.load()
-    console = Console(chosen.ui_language)
-    names = (
-        [name]
-        if name
-        else [n for n in weights.catalogue() if weights.status(n, chosen.home) in ("present", "installed")]
+def _options(
+    chosen: Settings, terms: Path | None, speakers: str | None, clean: str | None, console: Console
+) -> Options:
+    """What is asked for; models that lack for it are got."""
+    denoise, loudness = opening.cleaning_for(chosen, clean, console)
+    return Options(
+        language=chosen.forced_language,
+        glossary=_read_terms(terms),
+        script=chosen.script,
+        speakers=opening.speakers_for(chosen, speakers, console),
+        denoise=denoise,
+        loudness=loudness,
+        max_duration_s=chosen.max_duration_h * 3600,
+        notes_language=chosen.ui_language,
     )
-    broken = []
-    for one in names:
-        checks = weights.verify(one, chosen.home)
-        console.checks(one, checks)
-        if any(check.verdict not in SOUND for check in checks):
-            broken.append(one)
-    if broken:
-        raise WeightsError("models.broken", name=", ".join(broken))
-
-
-@models.command("remove")
-def models_remove(name: Annotated[str, typer.Argument(help="A name from `models list`.")]) -> None:
-    """Delete a model and what is left of its downloads."""
-    chosen = settings.load()
-    freed = weights.remove(name, chosen.home)
-    Console(chosen.ui_language).say("models.removed", name=name, megabytes=freed // 1_000_000)
 
 
 def _read_terms(path: Path | None) -> Glossary:

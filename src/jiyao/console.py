@@ -19,7 +19,7 @@ from rich.padding import Padding
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 
-from jiyao import speakers
+from jiyao import cleaning, speakers
 from jiyao.audio import Note
 from jiyao.editing import Line
 from jiyao.engines import Choice, Offer
@@ -238,7 +238,7 @@ class FileBar(_Bar):
         total = clock(at.total_ms) if at.total_ms else "?"
         where = {"done": clock(at.done_ms), "total": total}
         if stage != "recognizing" or at.speed is None or at.left_ms is None:
-            return self._console.text(f"cli.stage_{stage}", **where)
+            return self._console.text("cli.stage_cleaning" if at.cleaning else f"cli.stage_{stage}", **where)
         return self._console.text("cli.stage_recognizing_eta", **where, speed=f"{at.speed:.1f}", left=clock(at.left_ms))
 
 
@@ -256,4 +256,5 @@ class FetchBar(_Bar):
 
 def _users(offer: Offer) -> tuple[str, ...]:
     """What uses a model here."""
-    return offer.engines or (("speakers",) if offer.model.name in speakers.MODELS else ())
+    others = {**dict.fromkeys(speakers.MODELS, "speakers"), cleaning.DENOISER: "denoise"}
+    return offer.engines or tuple(others[name] for name in (offer.model.name,) if name in others)

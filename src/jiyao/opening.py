@@ -6,7 +6,7 @@ import subprocess
 import sys
 from typing import cast
 
-from jiyao import speakers
+from jiyao import cleaning, speakers, weights
 from jiyao.console import Console
 from jiyao.errors import EngineError, UsageError, WeightsError
 from jiyao.jobs.choosing import choose
@@ -50,6 +50,24 @@ def speakers_for(chosen: Settings, asked: str | None, console: Console) -> Speak
         _get(name, chosen, console)
     speakers.prepare(chosen.home)
     return wanted
+
+
+def cleaning_for(chosen: Settings, asked: str | None, console: Console) -> tuple[bool, bool]:
+    """What `--clean` wants, (denoise, loudness); None: as it is set. The denoiser's model is got where it lacks.
+
+    Raises UsageError, WeightsError, EngineError.
+    """
+    if asked is None:
+        denoise, loudness = chosen.denoise == "on", chosen.loudness == "on"
+    else:
+        names = {name.strip() for name in asked.split(",") if name.strip()} - {"off"}
+        if not names <= {"denoise", "loudness"}:
+            raise UsageError("cli.bad_clean", value=asked)
+        denoise, loudness = "denoise" in names, "loudness" in names
+    if denoise and not weights.is_present(cleaning.DENOISER, chosen.home):
+        _get(cleaning.DENOISER, chosen, console)
+        weights.locate(cleaning.DENOISER, chosen.home)
+    return denoise, loudness
 
 
 def _speakers(asked: str) -> Speakers:

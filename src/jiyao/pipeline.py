@@ -1,6 +1,6 @@
 """The way itself: a recording's bytes → Transcript, the stations called in order, each followed by a report.
 
-    file ─ audio ─ segmentation ─ engine, guards ─ alignment ─ transcript ─ glossary
+    file ─ audio ─ cleaning ─ segmentation ─ engine, guards ─ alignment ─ transcript ─ glossary
           (decoding and voice detection run side by side: both leave Python's lock)
 
 It is handed an opened engine, and an aligner where there is one, and never opens them. `transcribe` is the whole way in
@@ -17,15 +17,18 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO, Literal, Protocol
 
-from jiyao import guards, segmentation
+import numpy as np
+
+from jiyao import cleaning, guards, segmentation
 from jiyao.alignment import Alignment
 from jiyao.audio import Decoder, Note, PcmBuffer, Recording
+from jiyao.errors import EngineError
 from jiyao.glossary import NEAR_CLIPS, Glossary, correct, hints_for, mentions, propose
 from jiyao.messages import Language, say
 from jiyao.recognition import Aligner, Clip, Engine, EngineInfo, Hints, Recognition
-from jiyao.segmentation import Cutting, Part, SpeechDetector
+from jiyao.segmentation import Cutting, Part, Probabilities, SpeechDetector
 from jiyao.text import Script
-from jiyao.timeline import SAMPLE_RATE, Pcm, Span
+from jiyao.timeline import SAMPLE_RATE, Pcm, Span, to_ms
 from jiyao.transcript import Heard, Segment, Source, Transcript, assemble, segments_of
 
 LEFT_OUT = Note("terms.left_out", warning=True)
@@ -34,7 +37,11 @@ LEFT_OUT = Note("terms.left_out", warning=True)
 Speakers = Literal["off", "auto"] | int
 """Whether speakers are told apart, which the jobs do beside this way; how many there are, where a person knows."""
 
-Stage = Literal["loading", "recognizing", "finishing", "done"]
+Stage = Literal["loading", "cleaning", "recognizing", "finishing", "done"]
+Sound = Literal["pcm", "denoised"]
+"""What is recognised, and what is only listened to."""
+
+_BLOCK = 10 * SAMPLE_RATE  # samples
 
 
 @dataclass(frozen=True)
@@ -55,6 +62,8 @@ class Options:
     glossary: Glossary = field(default_factory=Glossary)
     script: Script = "simplified"
     speakers: Speakers = "off"
+    denoise: bool = False  # for the player and the VAD; what is recognised stays as it is
+    loudness: bool = False  # quiet recordings are made louder, for all that follows
     max_duration_s: float = 12 * 3600
     cutting: Cutting = field(default_factory=Cutting)
     notes_language: Language = "en"
@@ -102,8 +111,9 @@ def transcribe(
     options: Options,
     report: Report = lambda _: None,
     aligner: Aligner | None = None,
+    denoiser: Path | None = None,
 ) -> Transcript:
-    """Recognise a recording in one call. `file`: seekable, any format of `audio`; `vad_model`: the silero ONNX file.
+    """Recognise a recording in one call. `file`: seekable, any format of `audio`; `vad_model`, `denoiser`: ONNX files.
 
     `aligner` measures the word times that the engine only estimates; without one, or where it fails, they stay
     estimates, and the transcript says so. The last reports carry all notes, those of the work itself too.
@@ -111,7 +121,8 @@ def transcribe(
     Raises AudioError while reading; `Unfinished` from whatever stops the work afterwards, an interruption included.
     """
     sha256 = _sha256(file)
-    recording, parts = listen(file, vad_model, options, report)
+    listened = listen(file, vad_model, options, report, denoiser=denoiser)
+    recording, parts = listened.recording, listened.parts
     source = Source(name=name, duration_ms=recording.duration_ms, sha256=sha256)
     heard: list[Heard] = []
     alignment = Alignment(aligner)
@@ -142,20 +153,51 @@ def transcribe(
 # its steps: a worker's child takes the first three, its parent the others
 
 
+@dataclass(frozen=True)
+class Listened:
+    """A recording that was read: to be recognised, cut into parts, and, where that was wanted, without its noise."""
+
+    recording: Recording
+    parts: list[Part]
+    denoised: Pcm | None = None
+
+
 def listen(
     file: BinaryIO,
     vad_model: Path,
     options: Options,
     report: Report = lambda _: None,
-    room: Callable[[int], Room] = PcmBuffer,
-) -> tuple[Recording, list[Part]]:
-    """Decode the recording and find its clips, voice detection running beside the decoder.
+    room: Callable[[Sound, int], Room] = lambda _, n_samples: PcmBuffer(n_samples),
+    denoiser: Path | None = None,
+) -> Listened:
+    """Decode the recording, clean it where that is wanted, and find its clips.
 
-    `room` makes the place where the PCM goes; it is told how many samples to expect, 0 when the header does not say.
+    `room` makes the place where PCM goes; it is told how many samples to expect, 0 when the header does not say. Where
+    it has none for the denoised sound, it raises MemoryError: that is left out then, as when `denoiser` does not load.
     """
     decoder = Decoder(file, options.max_duration_s)
+    pcm, speech = _decoded(decoder, room("pcm", decoder.expected_samples), vad_model, report)
+    notes = [*decoder.notes]
+    if options.loudness and (gain_db := _made_louder(pcm, report)):
+        notes.append(Note("cleaning.amplified", {"gain": round(gain_db)}))
+        speech = _speech(pcm, vad_model)  # a voice that was too quiet is found now
+    denoised = None
+    if options.denoise:
+        try:
+            denoised, more = _denoised(pcm, room("denoised", len(pcm)), denoiser, vad_model, report)
+            speech = np.maximum(speech, more)
+        except MemoryError:
+            notes.append(Note("cleaning.no_room", warning=True))
+        except EngineError as error:
+            reason = error.message(options.notes_language)
+            notes.append(Note("cleaning.left_out", {"reason": reason}, warning=True))
+    spans = segmentation.speech_spans(speech, len(pcm), options.cutting)
+    return Listened(Recording(pcm, tuple(notes)), segmentation.cut(pcm, spans, options.cutting), denoised)
+
+
+def _decoded(decoder: Decoder, buffer: Room, vad_model: Path, report: Report) -> tuple[Pcm, Probabilities]:
+    """All PCM, and where speech is in it, voice detection running beside the decoder."""
     total_ms = round(decoder.claimed_s * 1000) if decoder.claimed_s else None
-    buffer = room(decoder.expected_samples)
     detector = SpeechDetector(vad_model)
     waiting: list[Future[None]] = []
     done = 0
@@ -164,14 +206,48 @@ def listen(
             buffer.append(block)
             waiting.append(beside.submit(detector.feed, block))
             done += len(block)
-            report(Progress("loading", done * 1000 // SAMPLE_RATE, total_ms))
+            report(Progress("loading", to_ms(done), total_ms))
             if len(waiting) > 8:  # the decoder is faster: what waits for the detector stays bounded
                 waiting.pop(0).result()
         for future in waiting:
             future.result()
-    recording = Recording(buffer.pcm(), decoder.notes)
-    speech = segmentation.speech_spans(detector.finish(), len(recording.pcm), options.cutting)
-    return recording, segmentation.cut(recording.pcm, speech, options.cutting)
+    return buffer.pcm(), detector.finish()
+
+
+def _made_louder(pcm: Pcm, report: Report) -> float:
+    """dB that were added, in place; 0 where it is loud enough."""
+
+    def tell(done: int) -> None:
+        report(Progress("cleaning", to_ms(done), to_ms(len(pcm))))
+
+    gain_db = cleaning.gain_for(cleaning.measure(pcm, tell))
+    cleaning.amplify(pcm, gain_db, tell)
+    return gain_db
+
+
+def _speech(pcm: Pcm, vad_model: Path) -> Probabilities:
+    detector = SpeechDetector(vad_model)
+    for start in range(0, len(pcm), _BLOCK):
+        detector.feed(pcm[start : start + _BLOCK])
+    return detector.finish()
+
+
+def _denoised(pcm: Pcm, buffer: Room, model: Path | None, vad_model: Path, report: Report) -> tuple[Pcm, Probabilities]:
+    """The recording without its noise, and where speech is in that. Raises EngineError."""
+    if model is None:
+        raise EngineError("cleaning.missing")
+    detector = SpeechDetector(vad_model)
+
+    def take(block: Pcm) -> None:
+        buffer.append(block)
+        detector.feed(block)
+
+    denoiser = cleaning.Denoiser(model)
+    for start in range(0, len(pcm), _BLOCK):
+        take(denoiser.feed(pcm[start : start + _BLOCK]))
+        report(Progress("cleaning", to_ms(min(start + _BLOCK, len(pcm))), to_ms(len(pcm))))
+    take(denoiser.finish())
+    return buffer.pcm(), detector.finish()
 
 
 def cut_out(recording: Recording, span: Span, speech: tuple[Span, ...]) -> Clip:

@@ -74,6 +74,14 @@ class Settings:
     speakers: Literal["off", "auto"] = _setting(
         "auto", "auto: tell speakers apart where the models for it are here", allowed=("off", "auto")
     )
+    denoise: Literal["off", "on"] = _setting(
+        "off",
+        "take noise out for listening and for finding speech; recognition hears the original, which it needs (LOG.md)",
+        allowed=("off", "on"),
+    )
+    loudness: Literal["off", "on"] = _setting(
+        "off", "make quiet recordings louder (EBU R128), for listening and recognition", allowed=("off", "on")
+    )
     threads: int = _setting(
         0, "threads of a CPU engine; 0: all cores this process may use", unit="threads", low=0, high=256
     )

@@ -119,6 +119,8 @@ class Desk:
             glossary=self._glossary,
             script=self._settings.script,
             speakers=self._settings.speakers if self.setup.tells_apart else "off",
+            denoise=self._settings.denoise == "on" and self.setup.denoises,
+            loudness=self._settings.loudness == "on",
             max_duration_s=self._settings.max_duration_h * 3600,
             notes_language=notes_language,
         )
@@ -163,6 +165,8 @@ class Desk:
             "language": self._settings.language,
             "script": self._settings.script,
             "speakers": self._settings.speakers,
+            "denoise": self._settings.denoise,
+            "loudness": self._settings.loudness,
             "terms": self._terms,
             "terms_count": len(self._glossary.terms),
             "terms_error": None if error is None else wire.error(error, language),
@@ -184,6 +188,9 @@ class Desk:
             changes["script"] = _one_of(wanted.text("script"), get_args(Script), "script")
         if "speakers" in wanted:
             changes["speakers"] = _one_of(wanted.text("speakers"), ("off", "auto"), "speakers")
+        for name in ("denoise", "loudness"):
+            if name in wanted:
+                changes[name] = _one_of(wanted.text(name), ("off", "on"), name)
         terms = wanted.maybe_text("terms")
         if terms is not None and len(terms) > _LONGEST_TERMS:
             raise UsageError("web.terms_too_long", most=_LONGEST_TERMS)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Any
 
-from jiyao import errors, speakers, weights
+from jiyao import cleaning, errors, speakers, weights
 from jiyao.api import fetcher, wire
 from jiyao.errors import JiyaoError, UsageError, WeightsError
 from jiyao.messages import Language, say, table
@@ -61,7 +61,7 @@ class Setup:
         self._fetch: _Fetch | None = None
         self._error: JiyaoError | None = None
         self._soon = False
-        self._tells_apart = False
+        self._tells_apart = self._denoises = False
 
     def begin(self) -> None:
         """See what is on this computer; nothing is known before."""
@@ -92,6 +92,11 @@ class Setup:
     def tells_apart(self) -> bool:
         """Whether what tells speakers apart is here, as far as is known."""
         return self._tells_apart
+
+    @property
+    def denoises(self) -> bool:
+        """Whether what takes noise out is here, as far as is known."""
+        return self._denoises
 
     def fetch(self, model: str) -> None:
         """Begin to get a model. Raises WeightsError for an unknown one, UsageError where one is being fetched."""
@@ -152,6 +157,11 @@ class Setup:
                 "model": speakers.MODELS[-1],
                 "size_bytes": sum(weights.find_model(name).size_bytes for name in speakers.MODELS),
             },
+            "denoiser": {
+                "ready": self._denoises,
+                "model": cleaning.DENOISER,
+                "size_bytes": weights.find_model(cleaning.DENOISER).size_bytes,
+            },
             "fetch": None if fetch is None else _told(fetch, language),
             "error": None if error is None else wire.error(error, language),
         }
@@ -192,6 +202,7 @@ class Setup:
             if not speakers.ready(self._settings.home) and not speakers.missing(self._settings.home):
                 speakers.prepare(self._settings.home)  # of models that were put there by hand
         self._tells_apart = speakers.ready(self._settings.home)
+        self._denoises = weights.is_present(cleaning.DENOISER, self._settings.home)
         try:
             self._found = self._asked() if find_spec("torch") is not None else fetcher.found(self._settings)
         except JiyaoError as error:

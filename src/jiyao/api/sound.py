@@ -10,6 +10,7 @@ import re
 import threading
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import cast, get_args
 
 import numpy as np
 from starlette.requests import Request
@@ -22,6 +23,7 @@ from jiyao.errors import JiyaoError, UsageError
 from jiyao.jobs import Jobs
 from jiyao.jobs.incoming import wav_header
 from jiyao.memory import SAMPLE_BYTES
+from jiyao.pipeline import Sound
 
 _PIECE = 256 << 10
 _BLOCK = 1 << 20  # samples looked at in one go
@@ -84,10 +86,11 @@ class Peaks:
         return bytes(scaled.astype(np.uint8))
 
 
-def pcm_size(jobs: Jobs, job: str) -> int:
-    """Bytes of the decoded recording. Raises UsageError for a job that is not there, or not decoded."""
+def pcm_size(jobs: Jobs, job: str, sound: Sound = "pcm") -> int:
+    """Bytes of the decoded recording. Raises UsageError for a job that is not there, or not decoded; for a sound that
+    there is not of it."""
     view = jobs.get(job)
-    size = next((entry.size_bytes for entry in jobs.memory() if (entry.job, entry.kind) == (job, "pcm")), None)
+    size = next((entry.size_bytes for entry in jobs.memory() if (entry.job, entry.kind) == (job, sound)), None)
     if size is None or not view.has_audio:
         raise UsageError("jobs.no_audio", name=view.name)
     return size
@@ -121,16 +124,18 @@ def stretch_of(asked: str | None, total: int) -> Stretch | None:
 class Wav(StreamingResponse):
     """The stretch of a job's WAV. A player that seeks hangs up at once; so does the reading then."""
 
-    def __init__(self, jobs: Jobs, job: str, header: bytes, stretch: Stretch) -> None:
+    def __init__(self, jobs: Jobs, job: str, sound: Sound, header: bytes, stretch: Stretch) -> None:
         headers = {
             "Content-Length": str(stretch.stop - stretch.start),
             "Accept-Ranges": "bytes",
             "Cache-Control": "no-store",
-            "ETag": etag(job),
+            "ETag": etag(job, sound),
         }
         if stretch.partial:
             headers["Content-Range"] = f"bytes {stretch.start}-{stretch.stop - 1}/{stretch.total}"
-        super().__init__(_pieces(jobs, job, header, stretch), 206 if stretch.partial else 200, headers, "audio/wav")
+        super().__init__(
+            _pieces(jobs, job, sound, header, stretch), 206 if stretch.partial else 200, headers, "audio/wav"
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -139,38 +144,43 @@ class Wav(StreamingResponse):
             return  # the connection is closed: what was promised cannot come
 
 
-async def _pieces(jobs: Jobs, job: str, header: bytes, stretch: Stretch) -> AsyncIterator[bytes]:
+async def _pieces(jobs: Jobs, job: str, sound: Sound, header: bytes, stretch: Stretch) -> AsyncIterator[bytes]:
     if stretch.start < len(header):
         yield header[stretch.start : stretch.stop]
     place = max(stretch.start, len(header))
     while place < stretch.stop:
         end = min(place + _PIECE, stretch.stop)
         try:
-            piece = await in_thread(jobs.pcm_bytes, job, place - len(header), end - len(header))
+            piece = await in_thread(jobs.pcm_bytes, job, place - len(header), end - len(header), sound)
         except JiyaoError:
             raise _Gone from None
         yield piece
         place = end
 
 
-def etag(job: str) -> str:
+def etag(job: str, sound: Sound) -> str:
     """A recording never changes under its job."""
-    return f'"{job}"'
+    return f'"{job}-{sound}"'
 
 
 def routes(jobs: Jobs, peaks: Peaks) -> list[BaseRoute]:
     async def audio(request: Request) -> Response:
         job = request.path_params["job"]
-        size = await in_thread(pcm_size, jobs, job)
+        raw = request.query_params.get("sound", "pcm")
+        if raw not in get_args(Sound):
+            raise UsageError("web.bad_field", name="sound")
+        sound = cast(Sound, raw)
+        size = await in_thread(pcm_size, jobs, job, sound)
         header = wav_header(size)
         total = len(header) + size
         # a part of what was something else before would be noise
-        same = request.headers.get("if-range", etag(job)) == etag(job)
+        tag = etag(job, sound)
+        same = request.headers.get("if-range", tag) == tag
         stretch = stretch_of(request.headers.get("range") if same else None, total)
         if stretch is None:
             headers = {"Content-Range": f"bytes */{total}", "Accept-Ranges": "bytes", "Cache-Control": "no-store"}
             return Response(status_code=416, headers=headers)
-        response = Wav(jobs, job, header, stretch)
+        response = Wav(jobs, job, sound, header, stretch)
         return Response(None, response.status_code, dict(response.headers)) if request.method == "HEAD" else response
 
     async def picture(request: Request) -> Response:

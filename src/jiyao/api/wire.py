@@ -54,7 +54,13 @@ def note(noticed: Note, language: Language) -> Json:
 
 
 def progress(at: Advanced) -> Json:
-    return {"done_ms": at.done_ms, "total_ms": at.total_ms, "speed": at.speed, "left_ms": at.left_ms}
+    return {
+        "done_ms": at.done_ms,
+        "total_ms": at.total_ms,
+        "speed": at.speed,
+        "left_ms": at.left_ms,
+        "cleaning": at.cleaning,
+    }
 
 
 def clip(view: ClipView) -> Json:
@@ -158,6 +164,7 @@ def job(view: JobView, language: Language) -> Json:
         "engine": engine(view.engine, language),
         "notes": [note(one, language) for one in view.notes],
         "has_audio": view.has_audio,
+        "has_denoised": view.has_denoised,
         "telling_apart": view.telling_apart,
     }
 

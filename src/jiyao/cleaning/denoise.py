@@ -35,7 +35,7 @@ Report = Callable[[int], None]  # samples done so far
 class Denoiser:
     """GTCRN over a recording that arrives in blocks of any size. One per recording; not shared by threads.
 
-    Raises EngineError `cleaning.unloadable` where the model does not load.
+    Raises EngineError: `cleaning.unloadable` where the model does not load, `cleaning.failed` where it breaks off.
     """
 
     def __init__(self, model: Path, threads: int = 1) -> None:
@@ -87,10 +87,17 @@ class Denoiser:
         mixed = spectra.view(np.float32).reshape(len(spectra), 1, _BINS, 1, 2)
         clean = np.empty((len(spectra), _BINS, 2), np.float32)
         for index in range(len(spectra)):
-            found = self._session.run(self._outputs, {"mix": mixed[index], **self._memory})
+            found = self._run({"mix": mixed[index], **self._memory})
             clean[index] = found[0][0, :, 0]
             self._memory = dict(zip(_MEMORY, found[1:], strict=True))
         return clean.view(np.complex64)[..., 0]
+
+    def _run(self, given: dict[str, npt.NDArray[np.float32]]) -> list[npt.NDArray[np.float32]]:
+        try:
+            found: list[npt.NDArray[np.float32]] = self._session.run(self._outputs, given)
+        except Exception as cause:  # onnxruntime's
+            raise EngineError("cleaning.failed", reason=type(cause).__name__) from cause
+        return found
 
 
 def denoise(pcm: Pcm, model: Path, report: Report = lambda _: None, threads: int = 1) -> None:

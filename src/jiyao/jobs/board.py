@@ -187,9 +187,9 @@ class Board:
             job.progress = progress
             self.feed.add(job.id, progress)
 
-    def listened(self, job: Job, pcm: SharedPcm, n_samples: int, parts: tuple[Part, ...]) -> None:
+    def listened(self, job: Job, pcm: SharedPcm, denoised: SharedPcm | None, parts: tuple[Part, ...]) -> None:
         with self.changed:
-            job.pcm, job.n_samples, job.parts = pcm, n_samples, parts
+            job.pcm, job.denoised, job.n_samples, job.parts = pcm, denoised, pcm.n_samples, parts
             job.clips = tuple(span for part in parts for span in part.clips)
             self.feed.add(job.id, Listened())
 

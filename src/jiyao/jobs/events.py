@@ -42,13 +42,15 @@ class StateChanged:
 class Advanced:
     """Where the work stands, ms of the recording. `speed`: audio by time, measured, and `left_ms` by it; else None.
 
-    While loading, `total_ms` is what the header promises, or None.
+    While loading, `total_ms` is what the header promises, or None; what was loaded may be cleaned then, from its
+    beginning.
     """
 
     done_ms: int
     total_ms: int | None
     speed: float | None = None
     left_ms: int | None = None
+    cleaning: bool = False
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ class Text:
 @dataclass(eq=False)
 class Job:
     """A recording and everything known of it. Read and written under the lock, but for `recording` and `pcm`, which
-    belong to the runner while the job runs."""
+    belong to the runner while the job runs (`denoised`, too)."""
 
     id: str
     name: str
@@ -57,6 +57,7 @@ class Job:
     fault: BaseException | None = None  # a fault of ours
     engine: EngineInfo | None = None
     pcm: SharedPcm | None = None
+    denoised: SharedPcm | None = None  # as long; to be listened to
     n_samples: int = 0
     parts: tuple[Part, ...] = ()
     clips: tuple[Span, ...] = ()
@@ -121,6 +122,7 @@ class JobView:
     notes: tuple[Note, ...]
     place: int | None
     has_audio: bool
+    has_denoised: bool
     telling_apart: float | None
     can_undo: bool
     can_redo: bool

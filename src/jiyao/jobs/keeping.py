@@ -35,7 +35,7 @@ class Keeper:
         if self.vault is None:
             return {}
         options = self.take.options
-        making = making_of(engine, options.glossary, options.language, options.cutting, aligner)
+        making = making_of(engine, options.glossary, options.language, options.cutting, aligner, options.loudness)
         return self._begin(making, again=self.take.version > 0)
 
     def _begin(self, making: Making, again: bool) -> dict[Span, Heard]:

@@ -181,7 +181,7 @@ class Runner:
         for attempt in range(1, _LISTENINGS + 1):
             self._crew.ready(job, take)
             try:
-                pcm, listened = self._crew.worker.listen(
+                pcm, denoised, listened = self._crew.worker.listen(
                     job.recording, take.options, _Reading(self._board, job), self._ledger.admit_pcm
                 )
             except WorkerLost as lost:
@@ -190,8 +190,10 @@ class Runner:
                     raise AudioError("audio.lost") from lost
             else:
                 break
-        self._ledger.note(job.id, "pcm", 2 * listened.n_samples)
-        self._board.listened(job, pcm, listened.n_samples, listened.parts)
+        self._ledger.note(job.id, "pcm", pcm.size)
+        if denoised is not None:
+            self._ledger.note(job.id, "denoised", denoised.size)
+        self._board.listened(job, pcm, denoised, listened.parts)
         for note in listened.notes:
             self._board.notice(job, note)
         job.recording.wipe()  # from here on the PCM is all there is
@@ -327,4 +329,5 @@ class _Reading:
     def __call__(self, step: Progress) -> None:
         if time.monotonic() - self._spoke >= _REPORT_EVERY_S:
             self._spoke = time.monotonic()
-            self._board.advance(self._job, Advanced(step.done_ms, step.total_ms))
+            cleans = step.stage == "cleaning"
+            self._board.advance(self._job, Advanced(step.done_ms, step.total_ms, cleaning=cleans))

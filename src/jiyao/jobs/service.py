@@ -31,7 +31,7 @@ from jiyao.jobs.scrubbing import scrub
 from jiyao.jobs.texts import Texts
 from jiyao.jobs.voices import OpenDiarizing, Voices
 from jiyao.memory import Entry, Ledger
-from jiyao.pipeline import Options
+from jiyao.pipeline import Options, Sound
 from jiyao.recognition import EngineInfo
 from jiyao.seal import Attempts, Enforcement, resident_bytes, trim
 from jiyao.settings import EngineChoice, Settings
@@ -176,13 +176,15 @@ class Jobs(Texts):
         with self._board.changed:
             return self._board.find(job_id).manuscript.lines
 
-    def pcm_bytes(self, job_id: str, start: int, stop: int) -> bytes:
-        """Bytes of the recording as int16, little-endian, mono, 16 kHz. Raises UsageError before it is decoded."""
+    def pcm_bytes(self, job_id: str, start: int, stop: int, sound: Sound = "pcm") -> bytes:
+        """Bytes of the recording as int16, little-endian, mono, 16 kHz. Raises UsageError before it is decoded, and
+        where there is no such sound of it."""
         with self._board.changed:
             job = self._board.find(job_id)
-            if job.pcm is None:
+            pcm = job.denoised if sound == "denoised" else job.pcm
+            if pcm is None:
                 raise UsageError("jobs.no_audio", name=job.name)
-            with job.pcm.view as view:
+            with pcm.view as view:
                 return bytes(view[start:stop])
 
     def samples(self, job_id: str, span: Span) -> Samples:
@@ -341,10 +343,10 @@ class Jobs(Texts):
     def _free(self, job: Job) -> int:
         """Held."""
         freed = 0
-        for buffer in (job.recording, job.pcm):
+        for buffer in (job.recording, job.pcm, job.denoised):
             if buffer is not None:
                 freed += buffer.wipe()
-        job.recording = job.pcm = None
+        job.recording = job.pcm = job.denoised = None
         self._ledger.release(job.id)
         self._board.remove(job)
         return freed

@@ -40,6 +40,7 @@ def view(job: Job, seq: int, place: int | None) -> JobView:
         notes=_notes(job),
         place=place,
         has_audio=job.pcm is not None,
+        has_denoised=job.denoised is not None,
         telling_apart=job.telling_apart,
         can_undo=job.manuscript.can_undo,
         can_redo=job.manuscript.can_redo,

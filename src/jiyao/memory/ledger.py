@@ -16,7 +16,7 @@ from jiyao.errors import MemoryLimitError
 from jiyao.memory.segments import SAMPLE_BYTES
 from jiyao.timeline import SAMPLE_RATE
 
-Kind = Literal["recording", "pcm"]
+Kind = Literal["recording", "pcm", "denoised"]
 
 RESERVE_BYTES = 300_000_000  # for the rest of the program while a recording is worked on
 

@@ -45,15 +45,20 @@ class Making:
 
 
 def making_of(
-    engine: EngineInfo, glossary: Glossary, language: str | None, cutting: Any, aligner: EngineInfo | None = None
+    engine: EngineInfo,
+    glossary: Glossary,
+    language: str | None,
+    cutting: Any,
+    aligner: EngineInfo | None = None,
+    loudness: bool = False,
 ) -> Making:
     """A Making from what a run is given; `cutting`: the dataclass of `segmentation`. The script is set later, on the
-    whole text, and does not count."""
-    return Making(
-        engine,
-        aligner,
-        {"rules": glossary.rules, "terms": glossary.terms, "language": language, "cutting": asdict(cutting)},
-    )
+    whole text, and does not count; nor does denoising, which no engine hears."""
+    options: dict[str, Any] = {"rules": glossary.rules, "terms": glossary.terms}
+    options |= {"language": language, "cutting": asdict(cutting)}
+    if loudness:  # else as it was before there was any
+        options["loudness"] = True
+    return Making(engine, aligner, options)
 
 
 @dataclass(frozen=True)

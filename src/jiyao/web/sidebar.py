@@ -7,7 +7,7 @@ set it by the desk's own methods. Sentences are those of the desk's own panel (`
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -43,7 +43,7 @@ def draw() -> None:
         _words(desk)
         _speakers(desk)
         _keeping(desk)
-        _sound()
+        _sound(desk)
         _cleaning()
         st.link_button(say("shell.full_window", language()), "/desk/", width="stretch")
     what, turn = st.session_state.get("asks", ("", 0))
@@ -150,28 +150,17 @@ def _keeping(desk: Desk) -> None:
 
 
 def _speakers(desk: Desk) -> None:
-    models = desk.setup.state(desk.settings(language())["engine"], language())
-    known, fetching = models["speakers"], models["fetch"]
-    ready = known["ready"]
-    size = f"{known['size_bytes'] // 10**6} MB"
-
-    def switch() -> None:
-        _told(lambda: desk.set(Fields({"speakers": "auto" if st.session_state["speakers"] else "off"})))
-
-    def get() -> None:
-        _told(lambda: desk.intake.while_empty(lambda: desk.setup.fetch(known["model"])))
-
-    _follow("speakers", ready and desk.settings(language())["speakers"] == "auto", always=True)
-    why = say("voices.switch_why", language()) if ready else say("voices.get_why", language(), size=size)
-    st.toggle(say("voices.switch", language()), key="speakers", help=why, disabled=not ready, on_change=switch)
-    if not ready:
-        _small(why)
-        st.button(say("voices.get", language()), on_click=get, disabled=fetching is not None, width="stretch")
+    _switch(
+        desk, "speakers", "auto", say("voices.switch", language()), say("voices.switch_why", language()), "speakers"
+    )
 
 
-def _sound() -> None:
-    why = say("desk.denoise_later", language())
-    st.toggle(say("desk.denoise", language()), key="denoise", disabled=True, help=why)
+def _sound(desk: Desk) -> None:
+    now = say("desk.sound_from_now", language())
+    why = f"{say('desk.denoise_why', language())} {now}"
+    _switch(desk, "denoise", "on", say("desk.denoise", language()), why, "denoiser")
+    why = f"{say('desk.loudness_why', language())} {now}"
+    _switch(desk, "loudness", "on", say("desk.loudness", language()), why)
 
 
 def _cleaning() -> None:
@@ -191,6 +180,26 @@ def _choice(desk: Desk, name: str, label: str, names: dict[str, str]) -> None:
     _follow(name, desk.settings(language())[name])
     codes: Sequence[str] = list(names)
     st.selectbox(label, codes, key=name, format_func=lambda code: names[code], on_change=_setter(desk, name))
+
+
+def _switch(desk: Desk, name: str, on: str, label: str, why: str, part: str | None = None) -> None:
+    """A switch; where a model is needed for it, `part` of the setup tells of that, and it can be got."""
+    models = desk.setup.state(desk.settings(language())["engine"], language())
+    known: Mapping[str, Any] = models[part] if part is not None else {"ready": True}
+
+    def switch() -> None:
+        _told(lambda: desk.set(Fields({name: on if st.session_state[name] else "off"})))
+
+    def get() -> None:
+        _told(lambda: desk.intake.while_empty(lambda: desk.setup.fetch(known["model"])))
+
+    _follow(name, known["ready"] and desk.settings(language())[name] == on, always=True)
+    st.toggle(label, key=name, help=why, disabled=not known["ready"], on_change=switch)
+    if not known["ready"]:
+        size = f"{known['size_bytes'] / 10**6:.{1 if known['size_bytes'] < 10**7 else 0}f} MB"
+        _small(say("voices.get_why", language(), size=size))
+        busy = models["fetch"] is not None
+        st.button(say("voices.get", language()), key=f"get_{name}", on_click=get, disabled=busy, width="stretch")
 
 
 def _follow(name: str, value: Any, always: bool = False) -> None:

@@ -16,12 +16,12 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from jiyao import engines, pipeline, seal, weights
+from jiyao import cleaning, engines, pipeline, seal, weights
 from jiyao.alignment import Alignment
 from jiyao.audio import Note, Recording
 from jiyao.errors import EngineError, JiyaoError, WeightsError
 from jiyao.memory import SAMPLE_BYTES, Attached, Handle, ViewFile, pcm_in
-from jiyao.pipeline import Progress
+from jiyao.pipeline import Progress, Sound
 from jiyao.recognition import Aligner, Engine, Hints
 from jiyao.settings import EngineChoice, Settings
 from jiyao.timeline import SAMPLE_RATE, Pcm
@@ -37,6 +37,7 @@ from jiyao.worker.messages import (
     Load,
     Loaded,
     NeedRoom,
+    NoRoom,
     Recognize,
     Reply,
     Request,
@@ -70,6 +71,7 @@ class Service:
         self._engine: Engine | None = None
         self._aligner: Aligner | None = None
         self._vad_model = Path()
+        self._home = Path()
         self._alignment = (0, Alignment(None))  # of which PCM
         threading.Thread(target=self._beat, name="heartbeat", daemon=True).start()
 
@@ -79,7 +81,7 @@ class Service:
             request, self._next = self._next or self._receive(), None
             if isinstance(request, Stop):
                 return
-            if isinstance(request, (Room, GiveUp)):  # of a request that has ended
+            if isinstance(request, (Room, NoRoom, GiveUp)):  # of a request that has ended
                 continue
             self._busy.set()
             reply = self._answered(request)
@@ -106,7 +108,8 @@ class Service:
 
     def _load(self, request: Load) -> Loaded:
         settings = request.settings
-        self._vad_model = weights.locate(_VAD, settings.home) / weights.find_model(_VAD).files[0].path
+        self._vad_model = _file_of(_VAD, settings.home)
+        self._home = settings.home
         troubles: list[Failed] = []
         name, rejected, self._engine = _opened(settings, request.engine, request.number, troubles)
         try:
@@ -124,20 +127,27 @@ class Service:
             self._check_wanted()
             if time.monotonic() - reported >= _REPORT_EVERY_S:
                 reported = time.monotonic()
-                self._send(ListenProgress(request.number, progress.done_ms, progress.total_ms))
+                cleans = progress.stage == "cleaning"
+                self._send(ListenProgress(request.number, cleans, progress.done_ms, progress.total_ms))
 
-        room = _SharedRoom(lambda n_samples: self._room(request.number, n_samples))
         # attached first, whatever comes: the segment waits on the pipe
-        with Attached(self._connection, request.recording) as compressed, contextlib.closing(room):
+        with Attached(self._connection, request.recording) as compressed, contextlib.ExitStack() as rooms:
+
+            def room(sound: Sound, n_samples: int) -> _SharedRoom:
+                made = _SharedRoom(lambda n_samples: self._room(request.number, sound, n_samples))
+                rooms.callback(made.close)
+                return made.expecting(n_samples)
+
             assert self._engine is not None
             # no clips: only an unknown language is told, before hours of audio are read
             list(self._engine.recognize([], Hints(language=request.options.language)))
-            recording, parts = pipeline.listen(
-                cast(BinaryIO, ViewFile(compressed.view)), self._vad_model, request.options, report, room.expecting
-            )
-            n_samples, notes = len(recording.pcm), recording.notes
-            del recording  # its view of the room
-        return Listened(request.number, n_samples, notes, tuple(parts))
+            file = cast(BinaryIO, ViewFile(compressed.view))
+            denoiser = _denoiser(self._home) if request.options.denoise else None
+            found = pipeline.listen(file, self._vad_model, request.options, report, room, denoiser)
+            n_samples, denoised = len(found.recording.pcm), found.denoised is not None
+            answer = Listened(request.number, n_samples, denoised, found.recording.notes, tuple(found.parts))
+            del found  # its views of the rooms
+        return answer
 
     def _recognize(self, request: Recognize) -> Done:
         with Attached(self._connection, request.pcm) as segment:
@@ -165,9 +175,11 @@ class Service:
             self._alignment = (pcm.serial, Alignment(self._aligner))
         return self._alignment[1]
 
-    def _room(self, number: int, n_samples: int) -> Attached:
-        self._send(NeedRoom(number, n_samples))
+    def _room(self, number: int, sound: Sound, n_samples: int) -> Attached:
+        self._send(NeedRoom(number, sound, n_samples))
         answer = self._receive()
+        if isinstance(answer, NoRoom):
+            raise MemoryError
         if not isinstance(answer, Room):
             self._next = answer
             raise _Abandoned
@@ -234,6 +246,18 @@ class _SharedRoom:
         self.close()
         self._segment = self._ask(n_samples)
         self._size = len(self._segment.view) // SAMPLE_BYTES
+
+
+def _file_of(model: str, home: Path) -> Path:
+    """Of a model that is one file. Raises WeightsError."""
+    return weights.locate(model, home) / weights.find_model(model).files[0].path
+
+
+def _denoiser(home: Path) -> Path | None:
+    try:
+        return _file_of(cleaning.DENOISER, home)
+    except WeightsError:  # it is said, and done without
+        return None
 
 
 def _opened(

@@ -17,7 +17,7 @@ from jiyao import errors, seal
 from jiyao.audio import Note
 from jiyao.errors import JiyaoError
 from jiyao.memory import Handle
-from jiyao.pipeline import Options
+from jiyao.pipeline import Options, Sound
 from jiyao.recognition import EngineInfo, Hints, Recognition, Word
 from jiyao.segmentation import Part
 from jiyao.settings import Settings
@@ -59,6 +59,13 @@ class Room:
 
 
 @dataclass(frozen=True)
+class NoRoom:
+    """The other answer, for a sound that may be done without."""
+
+    number: int
+
+
+@dataclass(frozen=True)
 class GiveUp:
     """Nobody waits for this request any more, or there is no room for it."""
 
@@ -81,7 +88,7 @@ class Stop:
     """Nothing more will be asked."""
 
 
-Request = Load | Listen | Room | GiveUp | Recognize | Stop
+Request = Load | Listen | Room | NoRoom | GiveUp | Recognize | Stop
 
 
 # replies
@@ -121,24 +128,30 @@ class NeedRoom:
     """Room for so many samples of PCM, what is there already included."""
 
     number: int
+    sound: Sound
     n_samples: int
 
 
 @dataclass(frozen=True)
 class ListenProgress:
-    """As pipeline's Progress while loading."""
+    """As pipeline's Progress while loading, or while what was loaded is cleaned."""
 
     number: int
+    cleaning: bool
     done_ms: int
     total_ms: int | None
 
 
 @dataclass(frozen=True)
 class Listened:
-    """A decoded recording: its length in samples, what was noticed, and its parts with their clips."""
+    """A decoded recording: its length in samples, what was noticed, and its parts with their clips.
+
+    `denoised`: the room for the sound without noise is filled, too.
+    """
 
     number: int
     n_samples: int
+    denoised: bool
     notes: tuple[Note, ...]
     parts: tuple[Part, ...]
 

@@ -19,9 +19,9 @@ from pathlib import Path
 
 from jiyao import seal
 from jiyao.audio import Note
-from jiyao.errors import JiyaoError
+from jiyao.errors import JiyaoError, MemoryLimitError
 from jiyao.memory import SAMPLE_BYTES, Segment, SharedBytes, SharedPcm
-from jiyao.pipeline import Options, Progress
+from jiyao.pipeline import Options, Progress, Sound
 from jiyao.recognition import EngineInfo, Hints, Recognition
 from jiyao.settings import Settings
 from jiyao.timeline import SAMPLE_RATE, Span
@@ -40,6 +40,7 @@ from jiyao.worker.messages import (
     Load,
     Loaded,
     NeedRoom,
+    NoRoom,
     Reason,
     Recognize,
     Reply,
@@ -131,33 +132,40 @@ class Worker:
         options: Options,
         report: Callable[[Progress], None] = lambda _: None,
         admit: Callable[[int], None] = lambda _: None,
-    ) -> tuple[SharedPcm, Listened]:
-        """Decode a recording and find its clips. The caller owns the PCM.
+    ) -> tuple[SharedPcm, SharedPcm | None, Listened]:
+        """Decode a recording, clean it as `options` want, and find its clips: its PCM, the same without noise where
+        that was wanted and worked, and the rest. The caller owns the PCM.
 
         `admit` is asked before memory is taken for PCM, and told how many bytes more that is; it may raise
-        MemoryLimitError. Raises AudioError, UsageError for a language that the engine does not know (before anything
-        is decoded), EngineError, WorkerLost; with any error the PCM is gone.
+        MemoryLimitError: the denoised sound is done without then. Raises AudioError, UsageError for a language that
+        the engine does not know (before anything is decoded), EngineError, WorkerLost; with any error the PCM is gone.
         """
         number = self._ask(lambda number: Listen(number, recording.handle(), options), recording)
         most = round(options.max_duration_s + _SPARE_S) * SAMPLE_RATE * 2
-        pcm = SharedPcm(0)
+        rooms: dict[Sound, SharedPcm] = {"pcm": SharedPcm(0)}
+        if options.denoise:
+            rooms["denoised"] = SharedPcm(0)
         try:
             while not isinstance(reply := self._next(number, self._limits.still_s), Listened):
                 if isinstance(reply, ListenProgress):
-                    report(Progress("loading", reply.done_ms, reply.total_ms))
-                elif isinstance(reply, NeedRoom) and reply.n_samples <= most:
-                    self._give_room(number, reply.n_samples * SAMPLE_BYTES, pcm, admit)
+                    report(Progress("cleaning" if reply.cleaning else "loading", reply.done_ms, reply.total_ms))
+                elif isinstance(reply, NeedRoom) and reply.n_samples <= most and reply.sound in rooms:
+                    self._give_room(number, reply, rooms[reply.sound], admit)
                 else:
                     raise self._lost("died")
-            if reply.n_samples > pcm.n_samples:
+            if "denoised" in rooms and not reply.denoised:
+                rooms.pop("denoised").wipe()
+            if any(reply.n_samples > room.n_samples for room in rooms.values()):
                 raise self._lost("died")
-            pcm.resize(reply.n_samples * SAMPLE_BYTES)
-            pcm.freeze()
+            for room in rooms.values():
+                room.resize(reply.n_samples * SAMPLE_BYTES)
+                room.freeze()
         except BaseException:
             self._give_up(number)
-            pcm.wipe()
+            for room in rooms.values():
+                room.wipe()
             raise
-        return pcm, reply
+        return rooms["pcm"], rooms.get("denoised"), reply
 
     def recognize(
         self,
@@ -237,11 +245,18 @@ class Worker:
         except OSError:
             raise self._ended() from None
 
-    def _give_room(self, number: int, size: int, pcm: SharedPcm, admit: Callable[[int], None]) -> None:
-        if size > pcm.size:
-            admit(size - pcm.size)
-            pcm.resize(size)
-        self._send(Room(number, pcm.handle()), pcm)
+    def _give_room(self, number: int, asked: NeedRoom, pcm: SharedPcm, admit: Callable[[int], None]) -> None:
+        size = asked.n_samples * SAMPLE_BYTES
+        try:
+            if size > pcm.size:
+                admit(size - pcm.size)
+                pcm.resize(size)
+        except (MemoryLimitError, MemoryError):
+            if asked.sound == "pcm":
+                raise
+            self._send(NoRoom(number))
+        else:
+            self._send(Room(number, pcm.handle()), pcm)
 
     def _give_up(self, number: int) -> None:
         if self._connection is not None and not self._connection.closed:

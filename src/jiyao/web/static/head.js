@@ -135,15 +135,18 @@ export class Head extends View {
   advance(job) {
     if (!RUNNING.includes(job.state) || job.past) return;
     const { done_ms: done, total_ms: total, speed, left_ms: left } = job.progress;
-    const known = job.state === "recognizing" && total > 0 && done > 0; // before that nothing is measured
+    const { cleaning } = job.progress;
+    const measured = job.state === "recognizing" && total > 0 && done > 0; // before that nothing is measured
+    const known = measured || (cleaning && total > 0);
     const share = known ? Math.min(100, (done / total) * 100) : 0;
     this.track.classList.toggle("wandering", !known);
     this.bar.style.width = `${share}%`;
     if (known) this.track.setAttribute("aria-valuenow", Math.floor(share));
     else this.track.removeAttribute("aria-valuenow");
-    const parts = known ? [doneOf(done, total)] : [store.state.engine_loading ? say("desk.engine_starts") : say(`desk.doing_${job.state}`)];
-    if (known && speed) parts.push(pace(speed));
-    if (known) parts.push(left === null ? say("desk.left_unknown") : say("desk.left", { time: roughly(left) }));
+    const doing = cleaning ? say("desk.doing_cleaning") : store.state.engine_loading ? say("desk.engine_starts") : say(`desk.doing_${job.state}`);
+    const parts = measured ? [doneOf(done, total)] : cleaning ? [doing, doneOf(done, total)] : [doing];
+    if (measured && speed) parts.push(pace(speed));
+    if (measured) parts.push(left === null ? say("desk.left_unknown") : say("desk.left", { time: roughly(left) }));
     const text = parts.join(", ");
     if (text === this.track.getAttribute("aria-valuetext")) return;
     this.track.setAttribute("aria-valuetext", text);

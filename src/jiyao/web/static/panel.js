@@ -23,6 +23,7 @@ class Panel extends View {
 
   build() {
     this.fields = {};
+    this.switches = [];
     this.replaceChildren(this.words(), this.engine(), this.keep(), this.sound(), this.wipe());
     this.show();
   }
@@ -45,26 +46,30 @@ class Panel extends View {
     return this.section(say("desk.panel_words"),
       this.select("language", say("desk.language"), languages),
       this.select("script", say("desk.script"), SCRIPTS.map((script) => [script, say(`desk.script_${script}`)])),
-      this.speakers(),
+      this.switch("speakers", "auto", say("voices.switch"), say("voices.switch_why"), "speakers"),
       el("jiyao-terms"));
   }
 
-  speakers() {
-    this.apart = el("input", { type: "checkbox", role: "switch", "aria-describedby": "jy-speakers-help" });
-    this.apart.addEventListener("change", () => this.set({ speakers: this.apart.checked ? "auto" : "off" }));
-    this.apartHelp = el("p.jy-muted.jy-small", { id: "jy-speakers-help" });
-    this.apartGet = el("button.jy-button", { type: "button", onclick: () => request("POST", "/api/setup/fetch", { model: store.state.setup.speakers.model }) }, say("voices.get"));
-    return el("div.jy-field", null, el("label.jy-switch", null, say("voices.switch"), this.apart), this.apartHelp, this.apartGet);
+  /** A switch with a line of help. Where a model is needed for it, `part` of the setup tells of that, and it can be got. */
+  switch(name, on, label, why, part = null) {
+    const id = `jy-${name}-help`;
+    const box = el("input", { type: "checkbox", role: "switch", "aria-describedby": id });
+    box.addEventListener("change", () => this.set({ [name]: box.checked ? on : "off" }));
+    const help = el("p.jy-muted.jy-small", { id });
+    const get = el("button.jy-button", { type: "button", hidden: true, onclick: () => request("POST", "/api/setup/fetch", { model: store.state.setup[part].model }) }, say("voices.get"));
+    this.switches.push({ name, on, why, part, box, help, get });
+    return el("div.jy-field", null, el("label.jy-switch", null, label, box), help, get);
   }
 
-  showSpeakers({ speakers, fetch: fetching }, settings) {
-    const getting = fetching?.model === speakers.model;
-    this.apart.checked = speakers.ready && settings.speakers === "auto";
-    this.apart.disabled = !speakers.ready || !store.online;
-    const size = bytes(speakers.size_bytes);
-    put(this.apartHelp, getting ? say("voices.getting", { done: bytes(fetching.done_bytes), size }) : speakers.ready ? say("voices.switch_why") : say("voices.get_why", { size }));
-    this.apartGet.hidden = speakers.ready || getting;
-    this.apartGet.disabled = Boolean(fetching) || !store.online;
+  showSwitch({ name, on, why, part, box, help, get }, setup, settings) {
+    const { ready, model, size_bytes: total } = part ? setup[part] : { ready: true };
+    const { fetch: fetching } = setup;
+    const getting = !ready && fetching?.model === model;
+    box.checked = ready && settings[name] === on;
+    box.disabled = !ready || !store.online;
+    put(help, getting ? say("voices.getting", { done: bytes(fetching.done_bytes), size: bytes(total) }) : ready ? why : `${why} ${say("voices.get_why", { size: bytes(total) })}`);
+    get.hidden = ready || getting;
+    get.disabled = Boolean(fetching) || !store.online;
   }
 
   engine() {
@@ -90,8 +95,9 @@ class Panel extends View {
 
   sound() {
     return this.section(say("desk.panel_sound"),
-      el("label.jy-switch", null, say("desk.denoise"), el("input", { type: "checkbox", role: "switch", disabled: true, "aria-describedby": "jy-denoise-help" })),
-      el("p.jy-muted.jy-small", { id: "jy-denoise-help" }, say("desk.denoise_later")));
+      this.switch("denoise", "on", say("desk.denoise"), say("desk.denoise_why"), "denoiser"),
+      this.switch("loudness", "on", say("desk.loudness"), say("desk.loudness_why")),
+      el("p.jy-muted.jy-small", null, say("desk.sound_from_now")));
   }
 
   wipe() {
@@ -111,7 +117,7 @@ class Panel extends View {
     const { settings, engine, keep, setup } = state;
     for (const name of ["language", "script", "engine"]) if (this.fields[name].value !== settings[name]) this.fields[name].value = settings[name];
     this.showFacts(engine, setup);
-    this.showSpeakers(setup, settings);
+    for (const one of this.switches) this.showSwitch(one, setup, settings);
     this.keepSwitch.checked = keep.on;
     this.keepSwitch.disabled = !keep.available;
     put(this.keepHelp, keep.available ? (keep.on ? say("desk.keep_on_why") : say("desk.keep_off_why")) : say("desk.keep_unavailable"));

@@ -156,10 +156,30 @@ class JiyaoPlayer extends View {
 
   #load() {
     this.#ready = true;
-    this.audio.src = `/api/jobs/${this.#job}/audio.wav`;
+    this.#openSound();
     this.#setSpeed(rememberedSpeed());
-    if (this.#ms) this.audio.currentTime = this.#ms / 1000;
     this.#fetchPeaks();
+  }
+
+  get #denoised() {
+    return Boolean(this.#about?.has_denoised) && recall("denoised") !== "off";
+  }
+
+  #openSound() {
+    this.audio.src = `/api/jobs/${this.#job}/audio.wav${this.#denoised ? "?sound=denoised" : ""}`;
+    if (this.#ms) this.audio.currentTime = this.#ms / 1000;
+  }
+
+  /** The same moment, with its noise or without. */
+  #switchSound() {
+    remember("denoised", this.#denoised ? "off" : "on");
+    const { playing } = this;
+    const stopAt = this.#stopAt;
+    this.#broken = false;
+    this.#openSound();
+    if (playing) this.#play();
+    this.#stopAt = stopAt;
+    this.#show();
   }
 
   async #fetchPeaks() {
@@ -285,13 +305,14 @@ class JiyaoPlayer extends View {
     this.back = iconButton("back10", say("player.back"), () => this.step(-10));
     this.forward = iconButton("forward10", say("player.forward"), () => this.step(10));
     this.first = el("button.jy-button.quiet", { type: "button", onclick: () => this.#playFirst() }, say("player.first"));
+    this.noise = el("button.jy-button.quiet.jy-noise", { type: "button", hidden: true, onclick: () => this.#switchSound() }, say("player.denoised"));
     this.now = el("span.jy-now");
     this.total = el("span.jy-total");
     this.note = el("p.jy-player-note", { role: "status", hidden: true });
     this.replaceChildren(
       el("div.jy-player-buttons", null, this.back, this.play, this.forward),
       this.slider,
-      el("div.jy-player-side", null, el("span.jy-player-time", null, this.now, " / ", this.total), this.first, this.#speedChoice()),
+      el("div.jy-player-side", null, el("span.jy-player-time", null, this.now, " / ", this.total), this.first, this.noise, this.#speedChoice()),
       this.note,
     );
     this.wave?.close();
@@ -385,7 +406,10 @@ class JiyaoPlayer extends View {
     name(this.play, playing ? say("player.pause") : say("player.play"));
     this.first.textContent = playing && this.#stopAt !== null ? say("player.first_stop") : say("player.first");
     const able = this.#ready;
-    for (const control of [this.play, this.back, this.forward, this.first, this.speed]) control.disabled = !able;
+    for (const control of [this.play, this.back, this.forward, this.first, this.noise, this.speed]) control.disabled = !able;
+    this.noise.hidden = !this.#about?.has_denoised;
+    this.noise.setAttribute("aria-pressed", String(this.#denoised));
+    this.noise.title = this.#denoised ? say("player.denoised_on") : say("player.denoised_off");
     this.slider.setAttribute("aria-disabled", String(!able));
     this.slider.setAttribute("aria-valuemin", "0");
     this.slider.setAttribute("aria-valuemax", String(Math.round(this.#duration / 1000)));
