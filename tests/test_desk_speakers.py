@@ -185,7 +185,7 @@ def test_without_the_models_the_panel_says_what_is_needed(starter_home: Path, tm
         page.get_by_role("button", name="设置", exact=True).click()
         expect(page.get_by_role("switch", name="区分说话人")).to_be_disabled()
         expect(page.locator("#jy-speakers-help")).to_contain_text("需要先获取一次模型（89 MB）")
-        expect(page.get_by_role("button", name="获取模型", exact=True)).to_be_enabled()
+        expect(page.get_by_role("button", name="获取模型 区分说话人")).to_be_enabled()
         with bare.client() as client:
             job = bare.upload(SAMPLE)
             assert bare.over(job)["notes"] == [] and speakers(bare, job) == [None]

@@ -67,7 +67,7 @@ class Teller:
             ClipSkipped: lambda job, change: self._clip("skipped", job, change.clip),
             TellingApart: self._telling_apart,
             TakenOver: lambda _, change: ("taken_over", {"clips": change.clips}),
-            Noticed: lambda _, change: ("note", wire.note(change.note, language)),
+            Noticed: lambda job, _: ("notes", self._notes(job)),
             EngineLoading: lambda _, change: ("host", self._desk.host(None, language)),
             EngineReady: self._engine,
             EngineTrouble: lambda _, change: ("trouble", {"error": wire.error(change.error, language)}),
@@ -131,9 +131,12 @@ class Teller:
 
     def _telling_apart(self, job: str, change: TellingApart) -> Told:
         """In the end with all remarks: what an earlier attempt left behind is not true any more."""
-        view = self._view(job) if change.share is None else None
-        notes = {} if view is None else {"notes": [wire.note(note, self._language) for note in view.notes]}
-        return "telling_apart", {"share": change.share, **notes}
+        return "telling_apart", {"share": change.share, **(self._notes(job) if change.share is None else {})}
+
+    def _notes(self, job: str) -> dict[str, Any]:
+        """All of them: a page may have this one already, from a view of the job as it is now."""
+        view = self._view(job)
+        return {} if view is None else {"notes": [wire.note(note, self._language) for note in view.notes]}
 
     def _listened(self, job: str, change: Listened) -> Told | None:
         view = self._view(job)

@@ -60,9 +60,8 @@ const CHANGES = {
   telling_apart(store, { job, share, notes }, seq) {
     setJob(store, job, { telling_apart: share, ...(notes ? { notes } : {}) }, seq);
   },
-  note(store, { job, message, warning }, seq) {
-    const notes = [...(store.jobs.get(job)?.notes ?? []), { message, warning }];
-    setJob(store, job, { notes }, seq);
+  notes(store, { job, notes }, seq) {
+    if (notes) setJob(store, job, { notes }, seq);
   },
   engine(store, { job, engine, rejected }, seq) {
     store.state.engine = engine;

@@ -1,7 +1,7 @@
 // The stream of events from the server. In: /api/events after a number. Out: calls, in order; silence is noticed.
 
 const NAMES = [
-  "state", "progress", "lines", "clip", "skipped", "taken_over", "telling_apart", "note", "engine", "trouble", "restarted", "queue",
+  "state", "progress", "lines", "clip", "skipped", "taken_over", "telling_apart", "notes", "engine", "trouble", "restarted", "queue",
   "removed", "job", "listened", "wiping", "wiped", "settings", "setup", "keep", "recording", "host", "reset",
 ];
 const QUIET_MS = 30_000; // the server says something every 5 s; a laptop that slept has a dead stream that looks alive

@@ -56,7 +56,7 @@ class Panel extends View {
     const box = el("input", { type: "checkbox", role: "switch", "aria-describedby": id });
     box.addEventListener("change", () => this.set({ [name]: box.checked ? on : "off" }));
     const help = el("p.jy-muted.jy-small", { id });
-    const get = el("button.jy-button", { type: "button", hidden: true, onclick: () => request("POST", "/api/setup/fetch", { model: store.state.setup[part].model }) }, say("voices.get"));
+    const get = el("button.jy-button", { type: "button", hidden: true, "aria-label": `${say("voices.get")} ${label}`, onclick: () => request("POST", "/api/setup/fetch", { model: store.state.setup[part].model }) }, say("voices.get"));
     this.switches.push({ name, on, why, part, box, help, get });
     return el("div.jy-field", null, el("label.jy-switch", null, label, box), help, get);
   }
