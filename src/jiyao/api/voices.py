@@ -79,11 +79,13 @@ def _suggested(desk: Desk, job: str) -> list[wire.Json]:
     found = []
     for one in suggestions(line.segment for line in lines):
         line = lines[one.segment]
+        start_ms, end_ms = span_ms(line.segment, one.start, one.end)
         found.append(
             {
                 "speaker": one.speaker,
                 "name": one.name,
-                "start_ms": span_ms(line.segment, one.start, one.end)[0],
+                "start_ms": start_ms,
+                "end_ms": end_ms,
                 "quote": line.segment.text[one.start : one.end],
             }
         )

@@ -1,4 +1,4 @@
-// <jiyao-player>: hear the recording of a job. In: `.job`, seek, toggle, step, rate. Out: `tick` {ms, playing}.
+// <jiyao-player>: hear the recording of a job. In: `.job`, seek, toggle, step, rate. Out: `tick` {ms, playing, stretch}.
 //
 // The sound is the server's 16 kHz WAV, read in ranges: seeking is exact for every format that was given.
 
@@ -27,7 +27,7 @@ class JiyaoPlayer extends View {
   #ready = false; // the sound is there
   #broken = false;
   #ms = 0;
-  #stopAt = null; // the first ten seconds
+  #stretch = null; // [from, until]: what is to be heard and no more
   #dragging = false;
   #frame = 0;
   #tickets = 0; // answers for an earlier job are dropped
@@ -90,8 +90,10 @@ class JiyaoPlayer extends View {
 
   // what others call
 
-  seek(ms, play = false) {
-    this.#stopAt = null;
+  /** `until`: stop there; the same stretch once more while it plays: stop now. */
+  seek(ms, play = false, until = null) {
+    if (until !== null && this.playing && this.#stretch?.[0] === ms && this.#stretch[1] === until) return this.audio.pause();
+    this.#stretch = until === null ? null : [ms, until];
     this.#go(ms);
     if (play) this.#play();
   }
@@ -127,7 +129,7 @@ class JiyaoPlayer extends View {
     cancelAnimationFrame(this.#frame);
     clearTimeout(this.#late);
     this.#late = 0;
-    this.#stopAt = null;
+    this.#stretch = null;
     this.audio.pause();
     if (this.audio.hasAttribute("src")) {
       this.audio.removeAttribute("src");
@@ -174,11 +176,11 @@ class JiyaoPlayer extends View {
   #switchSound() {
     remember("denoised", this.#denoised ? "off" : "on");
     const { playing } = this;
-    const stopAt = this.#stopAt;
+    const stretch = this.#stretch;
     this.#broken = false;
     this.#openSound();
     if (playing) this.#play();
-    this.#stopAt = stopAt;
+    this.#stretch = stretch;
     this.#show();
   }
 
@@ -238,11 +240,8 @@ class JiyaoPlayer extends View {
     this.#tick();
   }
 
-  #playFirst() {
-    if (this.playing && this.#stopAt !== null) return this.audio.pause();
-    this.#go(0);
-    this.#stopAt = FIRST_MS;
-    this.#play();
+  get #playsFirst() {
+    return this.playing && this.#stretch?.[0] === 0 && this.#stretch[1] === FIRST_MS;
   }
 
   #onPlay() {
@@ -260,16 +259,17 @@ class JiyaoPlayer extends View {
     if (!this.playing || this.audio.seeking) return;
     this.#ms = this.audio.currentTime * 1000;
     // also in a tab that is not seen: there are no frames there
-    if (this.#stopAt !== null && this.#ms >= this.#stopAt) {
+    if (this.#stretch && this.#ms >= this.#stretch[1]) {
+      const [, until] = this.#stretch;
       this.audio.pause();
-      return this.#go(FIRST_MS);
+      return this.#go(until);
     }
     if (!this.#dragging) this.#tick();
   }
 
   #onPause() {
     cancelAnimationFrame(this.#frame);
-    this.#stopAt = null;
+    this.#stretch = null;
     if (this.#job === null) return;
     if (this.audio.ended) this.#ms = this.#duration;
     this.#tick();
@@ -285,7 +285,7 @@ class JiyaoPlayer extends View {
 
   #tick() {
     this.#showTime(this.#ms);
-    const detail = { ms: Math.round(this.#ms), playing: this.playing };
+    const detail = { ms: Math.round(this.#ms), playing: this.playing, stretch: this.#stretch };
     this.dispatchEvent(new CustomEvent("tick", { detail, bubbles: true, composed: true }));
   }
 
@@ -304,7 +304,7 @@ class JiyaoPlayer extends View {
     this.play = iconButton("play", say("player.play"), () => this.toggle());
     this.back = iconButton("back10", say("player.back"), () => this.step(-10));
     this.forward = iconButton("forward10", say("player.forward"), () => this.step(10));
-    this.first = el("button.jy-button.quiet", { type: "button", onclick: () => this.#playFirst() }, say("player.first"));
+    this.first = el("button.jy-button.quiet", { type: "button", onclick: () => this.seek(0, true, FIRST_MS) }, say("player.first"));
     this.noise = el("button.jy-button.quiet.jy-noise", { type: "button", hidden: true, onclick: () => this.#switchSound() }, say("player.denoised"));
     this.now = el("span.jy-now");
     this.total = el("span.jy-total");
@@ -404,7 +404,7 @@ class JiyaoPlayer extends View {
     const { playing } = this;
     setIcon(this.play, playing ? "pause" : "play");
     name(this.play, playing ? say("player.pause") : say("player.play"));
-    this.first.textContent = playing && this.#stopAt !== null ? say("player.first_stop") : say("player.first");
+    this.first.textContent = this.#playsFirst ? say("player.first_stop") : say("player.first");
     const able = this.#ready;
     for (const control of [this.play, this.back, this.forward, this.first, this.noise, this.speed]) control.disabled = !able;
     this.noise.hidden = !this.#about?.has_denoised;

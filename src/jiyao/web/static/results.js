@@ -17,7 +17,7 @@ class Results extends View {
     this.player ??= el("jiyao-player");
     this.parts ??= el("jiyao-parts");
     this.transcript ??= el("jiyao-transcript");
-    this.on(this, "seek", ({ detail }) => this.player.seek?.(detail.ms, detail.play));
+    this.on(this, "seek", ({ detail }) => this.player.seek?.(detail.ms, detail.play, detail.until));
     this.on(this.player, "tick", ({ detail }) => this.transcript.follow?.(detail.ms, detail.playing));
     this.on(store, "selected jobs online", () => this.place());
     this.on(store, "wiped", () => this.place());

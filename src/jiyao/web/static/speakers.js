@@ -4,22 +4,25 @@ import { frame, openDialog } from "./dialog.js";
 import { el } from "./dom.js";
 import { clock } from "./format.js";
 import { icon } from "./icons.js";
+import { setIcon } from "./player-kit.js";
 import { say } from "./say.js";
 import { store } from "./store.js";
 import { toast } from "./toast.js";
 
 const EXCERPTS = 3;
+const LONGEST_EXCERPT_MS = 10_000;
 
 /** Ask who said a line; `whole`: the paragraph is meant unless they say otherwise. */
 export function openSpeaker(host, id, whole) {
   const { line, turn } = host.rows.row(id);
   if (store.isReadOnly(host.job)) return toast(say("lines.read_only"));
   const turns = host.rows.rows.filter((row) => row.turn === turn).map((row) => row.line);
-  const dialog = frame({
-    title: say("lines.speaker_title"),
-    // the name was clicked: the name is meant
-    body: line.speaker === null ? [assign(host, line, turns, whole)] : whole ? [rename(host, line), assign(host, line, turns, whole)] : [assign(host, line, turns, whole), rename(host, line)],
-  });
+  const ends = new AbortController();
+  const given = assign(host, line, turns, whole);
+  const named = line.speaker === null ? [] : [rename(host, line, ends.signal)];
+  // the name was clicked: the name is meant
+  const dialog = frame({ title: say("lines.speaker_title"), body: whole ? [...named, given] : [given, ...named] });
+  dialog.addEventListener("close", () => ends.abort());
   dialog.classList.add("jt-speaker-dialog");
   dialog.querySelector(".jt-section").querySelector("[aria-pressed=true], input[type=text]").setAttribute("autofocus", "");
   return openDialog(dialog);
@@ -59,7 +62,7 @@ function assign(host, line, turns, whole) {
 
 // everywhere
 
-function rename(host, line) {
+function rename(host, line, signal) {
   const { speaker } = line;
   const name = el("input.jy-input", { type: "text", maxlength: 60, autocomplete: "off", value: speaker, onfocus: () => name.select(), "aria-label": say("lines.speaker_name") });
   const form = el("form.jy-row", {
@@ -74,7 +77,7 @@ function rename(host, line) {
   return el("section.jt-section", null,
     el("h3", null, say("lines.speaker_everywhere", { name: spokenName(speaker), count: host.rows.speakers.get(speaker) ?? 0 })),
     form,
-    el("div.jt-excerpts", null, excerpts(host, speaker)));
+    el("div.jt-excerpts", null, excerpts(host, speaker, signal)));
 }
 
 /** Call a speaker something else everywhere; a name that there is already makes one of the two. */
@@ -102,15 +105,26 @@ export function spokenName(speaker) {
   return role ? say("voices.with_role", { name, role }) : name;
 }
 
-/** A few long lines of a speaker, sure ones first: a voice is known by hearing it. */
-export function excerpts(host, speaker) {
+/** A few long lines of a speaker, sure ones first, to be heard and no further; while `signal` lasts they show which of
+ * them plays. */
+export function excerpts(host, speaker, signal) {
   const long = host.lines
     .filter((line) => line.speaker === speaker)
     .sort((a, b) => a.flags.length - b.flags.length || b.end_ms - b.start_ms - (a.end_ms - a.start_ms));
   return long
     .slice(0, EXCERPTS)
     .sort((a, b) => a.start_ms - b.start_ms)
-    .map((line) =>
-      el("button.jy-button.quiet.jt-excerpt", { type: "button", "aria-label": say("lines.speaker_hear", { time: clock(line.start_ms) }), onclick: () => host.play(line.start_ms) },
-        icon("play"), el("span.jy-num", null, clock(line.start_ms)), el("span.jt-excerpt-text", null, line.text)));
+    .map((line) => excerpt(host, line.start_ms, Math.min(line.end_ms, line.start_ms + LONGEST_EXCERPT_MS), line.text, signal));
+}
+
+export function excerpt(host, from, until, text, signal) {
+  const button = el("button.jy-button.quiet.jt-excerpt", { type: "button", onclick: () => host.play(from, until) },
+    icon("play"), el("span.jy-num", null, clock(from)), el("span.jt-excerpt-text", null, text));
+  const show = (plays) => {
+    setIcon(button, plays ? "pause" : "play");
+    button.setAttribute("aria-label", plays ? say("player.pause") : say("lines.speaker_hear", { time: clock(from) }));
+  };
+  show(false);
+  document.addEventListener("tick", ({ detail: { playing, stretch } }) => show(playing && stretch?.[0] === from && stretch[1] === until), { signal });
+  return button;
 }

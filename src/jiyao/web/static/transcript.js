@@ -1,4 +1,4 @@
-// <jiyao-transcript>: the text of a recording. In: `.job`, `.follow(ms)`, the store's lines. Out: `seek` {ms, play}, edits.
+// <jiyao-transcript>: the text of a recording. In: `.job`, `.follow(ms)`, the store's lines. Out: `seek` {ms, play, until}, edits.
 
 import { Decisions } from "./decisions.js";
 import { el } from "./dom.js";
@@ -187,9 +187,9 @@ class Transcript extends HTMLElement {
     this.follower.at(ms);
   }
 
-  play(ms) {
+  play(ms, until = null) {
     this.follower.attach();
-    this.dispatchEvent(new CustomEvent("seek", { detail: { ms, play: true }, bubbles: true, composed: true }));
+    this.dispatchEvent(new CustomEvent("seek", { detail: { ms, play: true, until }, bubbles: true, composed: true }));
   }
 
   /** A place in the text, and a little of what comes before it. */

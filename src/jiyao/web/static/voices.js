@@ -3,15 +3,16 @@
 
 import { frame, openDialog } from "./dialog.js";
 import { el, put } from "./dom.js";
-import { clock, spoken } from "./format.js";
+import { spoken } from "./format.js";
 import { request } from "./head.js";
 import { icon } from "./icons.js";
 import { say } from "./say.js";
-import { excerpts, nameOf, renameTo, spokenName, withRole } from "./speakers.js";
+import { excerpt, excerpts, nameOf, renameTo, spokenName, withRole } from "./speakers.js";
 import { store } from "./store.js";
 import { toast } from "./toast.js";
 
 const MOST = 20;
+const TAIL_MS = 500; // word times are estimates now and then
 
 export function openVoices(host) {
   return new Voices(host).open();
@@ -39,6 +40,7 @@ class Voices {
     this.offers();
     await openDialog(this.dialog);
     this.ends.abort();
+    this.drawing?.abort();
   }
 
   /** Names that can be offered, and voices that are remembered. */
@@ -70,6 +72,8 @@ class Voices {
     const drawn = JSON.stringify([speakers, lines.length, store.isReadOnly(this.job)]);
     if (drawn !== this.drawn && !this.list.querySelector("input:focus")) {
       this.drawn = drawn;
+      this.drawing?.abort();
+      this.drawing = new AbortController();
       this.list.replaceChildren(...(speakers.length ? speakers.map((speaker, index) => this.voice(speaker, index, speakers)) : [el("p", null, say("voices.none"))]));
     }
     this.showAgain(job, speakers.length);
@@ -107,8 +111,7 @@ class Voices {
       el("button.jy-button", { type: "submit", disabled: fixed }, say("lines.speaker_rename")));
     const use = (wanted) => el("button.jy-button", { type: "button", disabled: fixed, onclick: () => this.take(wanted, nameField, roleField) }, say("voices.use", { name: nameOf(wanted).name }));
     const suggest = (one) => el("div.jy-row.jt-suggested", null, use(one.name),
-      el("button.jy-button.quiet", { type: "button", "aria-label": say("lines.speaker_hear", { time: clock(one.start_ms) }), onclick: () => host.play(one.start_ms) },
-        icon("play"), say("voices.quote", { quote: one.quote })));
+      excerpt(host, one.start_ms, one.end_ms + TAIL_MS, say("voices.quote", { quote: one.quote }), this.drawing.signal));
     const suggested = this.offered.suggested.filter((one) => one.speaker === speaker && one.name !== name);
     const alike = this.offered.alike.filter((one) => one.speaker === speaker && one.name !== speaker);
     const keeps = store.state.keep.on && !fixed && this.offered.named.includes(speaker);
@@ -124,7 +127,7 @@ class Voices {
       suggested.map(suggest),
       alike.map((one) => el("div.jy-row.jt-suggested", null, use(one.name),
         el("span.jy-muted", null, say("voices.alike", { name: spokenName(one.name), percent: one.percent })))),
-      el("div.jt-excerpts", null, excerpts(host, speaker)),
+      el("div.jt-excerpts", null, excerpts(host, speaker, this.drawing.signal)),
       keeps && !this.offered.known.includes(speaker)
         ? el("button.jy-button.quiet", { type: "button", onclick: () => this.remember(speaker) }, icon("plus"), say("voices.remember")) : null);
   }
