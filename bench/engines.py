@@ -34,6 +34,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.stations import SAMPLE, _peak_mb
+from jiyao.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
 TOKENS_PER_S = 3.6
@@ -82,8 +83,6 @@ class Measured:
 
 
 def plan_of(given: argparse.Namespace, folder: Path) -> Plan:
-    from jiyao.engines.whisper_ct2 import usable_cores
-
     cuda = given.device == "cuda"
     seconds = 2.0 if given.tiny else 15.0 if cuda else 30.0
     clips = 9 if given.tiny else 240 if cuda else 8
@@ -96,7 +95,7 @@ def plan_of(given: argparse.Namespace, folder: Path) -> Plan:
         tokens=max(4, tokens // 4) if given.quick else tokens,
         together=min(clips, 64 if cuda else 8),
         plain_clips=8 if cuda and not given.tiny else 1,
-        threads=given.threads or usable_cores(),
+        threads=Settings(threads=given.threads).cores,
     )
 
 

@@ -134,6 +134,7 @@ def person(
 
 def drop(page: Page, files: Sequence[Path]) -> None:
     """Let files fall onto the drop zone, as a file manager does: real File objects in a real DataTransfer."""
+    expect(page.locator(".jy-zone")).to_be_visible(timeout=WAIT_MS)  # not before it is known whether a model is here
     page.evaluate(
         """() => {
             const field = document.createElement("input");

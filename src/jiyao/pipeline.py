@@ -169,11 +169,13 @@ def listen(
     report: Report = lambda _: None,
     room: Callable[[Sound, int], Room] = lambda _, n_samples: PcmBuffer(n_samples),
     denoiser: Path | None = None,
+    threads: int = 1,
 ) -> Listened:
     """Decode the recording, clean it where that is wanted, and find its clips.
 
     `room` makes the place where PCM goes; it is told how many samples to expect, 0 when the header does not say. Where
     it has none for the denoised sound, it raises MemoryError: that is left out then, as when `denoiser` does not load.
+    `threads`: for denoising.
     """
     decoder = Decoder(file, options.max_duration_s)
     pcm, speech = _decoded(decoder, room("pcm", decoder.expected_samples), vad_model, report)
@@ -184,7 +186,7 @@ def listen(
     denoised = None
     if options.denoise:
         try:
-            denoised, more = _denoised(pcm, room("denoised", len(pcm)), denoiser, vad_model, report)
+            denoised, more = _denoised(pcm, room("denoised", len(pcm)), denoiser, threads, vad_model, report)
             speech = np.maximum(speech, more)
         except MemoryError:
             notes.append(Note("cleaning.no_room", warning=True))
@@ -232,21 +234,19 @@ def _speech(pcm: Pcm, vad_model: Path) -> Probabilities:
     return detector.finish()
 
 
-def _denoised(pcm: Pcm, buffer: Room, model: Path | None, vad_model: Path, report: Report) -> tuple[Pcm, Probabilities]:
+def _denoised(
+    pcm: Pcm, buffer: Room, model: Path | None, threads: int, vad_model: Path, report: Report
+) -> tuple[Pcm, Probabilities]:
     """The recording without its noise, and where speech is in that. Raises EngineError."""
     if model is None:
         raise EngineError("cleaning.missing")
     detector = SpeechDetector(vad_model)
-
-    def take(block: Pcm) -> None:
-        buffer.append(block)
-        detector.feed(block)
-
-    denoiser = cleaning.Denoiser(model)
-    for start in range(0, len(pcm), _BLOCK):
-        take(denoiser.feed(pcm[start : start + _BLOCK]))
-        report(Progress("cleaning", to_ms(min(start + _BLOCK, len(pcm))), to_ms(len(pcm))))
-    take(denoiser.finish())
+    done = 0
+    for piece in cleaning.Denoiser(model, threads).pieces(pcm):
+        buffer.append(piece)
+        detector.feed(piece)
+        done += len(piece)
+        report(Progress("cleaning", to_ms(done), to_ms(len(pcm))))
     return buffer.pcm(), detector.finish()
 
 

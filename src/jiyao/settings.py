@@ -118,6 +118,16 @@ class Settings:
         return language_of_computer() if self.ui == "auto" else self.ui
 
     @property
+    def cores(self) -> int:
+        """So many threads may work at once: as set, else all that this process may run on; containers and taskset often
+        give fewer than the machine has."""
+        if self.threads:
+            return self.threads
+        if hasattr(os, "sched_getaffinity"):
+            return len(os.sched_getaffinity(0))
+        return os.cpu_count() or 1
+
+    @property
     def forced_language(self) -> str | None:
         """The ISO 639 code that engines are told; None: each clip is heard in its own language."""
         return None if self.language == "auto" else self.language

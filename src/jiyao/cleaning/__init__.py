@@ -10,10 +10,10 @@ is speech. Loudness is for everything that comes after it, denoising included: a
 
 from __future__ import annotations
 
-from jiyao.cleaning.denoise import Denoiser, denoise
+from jiyao.cleaning.denoise import Denoiser
 from jiyao.cleaning.loudness import Loudness, amplify, gain_for, measure
 
 DENOISER = "gtcrn"
 """Its name in the catalogue of weights."""
 
-__all__ = ["DENOISER", "Denoiser", "Loudness", "amplify", "denoise", "gain_for", "measure"]
+__all__ = ["DENOISER", "Denoiser", "Loudness", "amplify", "gain_for", "measure"]

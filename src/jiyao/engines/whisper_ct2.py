@@ -247,14 +247,7 @@ class WhisperCt2:
 def open_engine(settings: Settings) -> WhisperCt2:
     """Raises WeightsError when the weights are not complete here, EngineError when they do not load."""
     folder = weights.locate(MODEL, settings.home)
-    return WhisperCt2(str(folder), weights.find_model(MODEL).revision, settings.threads or usable_cores())
-
-
-def usable_cores() -> int:
-    """Cores this process may run on; containers and taskset often give fewer than the machine has."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    return WhisperCt2(str(folder), weights.find_model(MODEL).revision, settings.cores)
 
 
 def _likelier(prompted: _Try, bare: _Try) -> _Try:

@@ -71,7 +71,7 @@ class Service:
         self._engine: Engine | None = None
         self._aligner: Aligner | None = None
         self._vad_model = Path()
-        self._home = Path()
+        self._settings = Settings()
         self._alignment = (0, Alignment(None))  # of which PCM
         threading.Thread(target=self._beat, name="heartbeat", daemon=True).start()
 
@@ -109,7 +109,7 @@ class Service:
     def _load(self, request: Load) -> Loaded:
         settings = request.settings
         self._vad_model = _file_of(_VAD, settings.home)
-        self._home = settings.home
+        self._settings = settings
         troubles: list[Failed] = []
         name, rejected, self._engine = _opened(settings, request.engine, request.number, troubles)
         try:
@@ -142,8 +142,10 @@ class Service:
             # no clips: only an unknown language is told, before hours of audio are read
             list(self._engine.recognize([], Hints(language=request.options.language)))
             file = cast(BinaryIO, ViewFile(compressed.view))
-            denoiser = _denoiser(self._home) if request.options.denoise else None
-            found = pipeline.listen(file, self._vad_model, request.options, report, room, denoiser)
+            denoiser = _denoiser(self._settings.home) if request.options.denoise else None
+            found = pipeline.listen(
+                file, self._vad_model, request.options, report, room, denoiser, self._settings.cores
+            )
             n_samples, denoised = len(found.recording.pcm), found.denoised is not None
             answer = Listened(request.number, n_samples, denoised, found.recording.notes, tuple(found.parts))
             del found  # its views of the rooms
