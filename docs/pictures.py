@@ -74,6 +74,7 @@ def opened(browser: Browser, look: Look, address: str, scale: float | None = Non
 
 def for_the_readme(browser: Browser) -> None:
     with serving("real") as served:
+        wait(lambda: looked_at(served), 60)
         job = sent(served, "产品评审会.flac", SAMPLE.read_bytes())
         finished(served, job)
         with opened(browser, Look(1280, "zh", "light"), served.open_url, 1.5) as page:
@@ -91,7 +92,17 @@ def sent(served: Served, name: str, content: bytes) -> str:
 
 def finished(served: Served, job: str) -> None:
     client = served.client()
-    wait(lambda: client.get(f"/api/jobs/{job}").json()["state"] in ("done", "failed"), 180)
+
+    def over() -> bool:
+        told = client.get(f"/api/jobs/{job}").json()
+        return told["state"] in ("done", "failed") and told["telling_apart"] is None
+
+    wait(over, 180)
+
+
+def looked_at(served: Served) -> bool:
+    """Does it know which models are here? Before that no speakers are told apart."""
+    return not served.client().get("/api/state").json()["setup"]["checking"]
 
 
 # all screens
@@ -120,7 +131,7 @@ class Shots:
 def all_screens(browser: Browser, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     shots = Shots(browser, folder)
-    for pictures in (before_anything, at_work, with_text, with_terms, in_streamlit):
+    for pictures in (before_anything, at_work, with_text, with_terms, with_speakers, in_streamlit):
         pictures(shots)
 
 
@@ -172,6 +183,17 @@ def with_terms(shots: Shots) -> None:
         shots.take("terms-sets", served.open_url, lambda page: terms_tool(page, 2))
 
 
+def with_speakers(shots: Shots) -> None:
+    """Real ones: the models for it must be here, and the denoiser's."""
+    with serving("real") as served:
+        wait(lambda: looked_at(served), 60)
+        served.client().put("/api/settings", json={"denoise": "on", "loudness": "on"}).raise_for_status()
+        finished(served, sent(served, "产品评审会.flac", SAMPLE.read_bytes()))
+        shots.take("speakers", served.open_url)
+        shots.take("speakers-names", served.open_url, show_voices)
+        shots.take("sound-panel", served.open_url, show_sound)
+
+
 def in_streamlit(shots: Shots) -> None:
     with serving("made", lines=120, shell="streamlit") as served:
         home = f"{served.url}/open?key={served.key}"
@@ -193,6 +215,16 @@ def call(page: Page, method: str) -> None:
 def show_panel(page: Page) -> None:
     if page.locator("#jy-panel").is_hidden():
         page.locator("[aria-controls=jy-panel]").click()
+
+
+def show_voices(page: Page) -> None:
+    page.wait_for_selector(".jt-line")
+    page.evaluate("() => void document.querySelector('jiyao-transcript').openVoices()")
+
+
+def show_sound(page: Page) -> None:
+    show_panel(page)
+    page.locator("#jy-loudness-help").scroll_into_view_if_needed()
 
 
 def edit(page: Page) -> None:

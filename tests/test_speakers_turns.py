@@ -69,6 +69,25 @@ class TestSpoken:
     def test_speech_at_once_stays_with_who_has_the_word(self) -> None:
         found = turns((0, 4_000, 0), (3_000, 3_800, 1)).spoken(said("我先说完这一句。", 0, 4_000), name)
         assert told(found) == [("说话人 1", "我先说完这一句。")]
+        assert found[0].flags == ("overlap",)  # what the other said may be missing
+
+    def test_what_is_said_at_once_is_flagged_where_it_is(self) -> None:
+        told_apart = turns((0, 4_000, 0), (3_300, 8_000, 1), (7_900, 10_000, 0))
+        found = told_apart.spoken(said("我先说完这一句。那我接着说我这一边的事。好的好的。", 0, 10_000), name)
+        assert [one.speaker for one in found] == ["说话人 1", "说话人 2", "说话人 1"]
+        assert [one.flags for one in found] == [(), ("overlap",), ()]
+
+    def test_a_word_that_falls_in_is_no_doubt(self) -> None:
+        """A 嗯 beside, and one who begins before the other has ended."""
+        found = turns((0, 3_000, 0), (1_000, 1_400, 1), (2_800, 5_000, 1)).spoken(
+            said("说完了。开始了。", 0, 5_000), name
+        )
+        assert {one.flags for one in found} == {()}
+
+    def test_a_voice_is_not_at_once_with_itself(self) -> None:
+        """Neighbouring windows may tell of it twice."""
+        found = turns((0, 3_000, 0), (1_000, 4_000, 0)).spoken(said("只有一个人。", 0, 4_000), name)
+        assert found[0].flags == ()
 
     def test_words_beside_all_turns_go_to_the_near_one(self) -> None:
         assert told(turns((0, 1_000, 5)).spoken(said("好的", 1_200, 1_600), name)) == [("说话人 6", "好的")]

@@ -12,9 +12,10 @@ from typing import Literal, Protocol
 
 from jiyao.timeline import Samples, Span, to_ms
 
-Flag = Literal["loop", "leak", "truncated", "silence", "unsure"]
+Flag = Literal["loop", "leak", "truncated", "silence", "unsure", "overlap"]
 """loop: the text ran in circles · leak: hints came back as text · truncated: the token budget ended the text ·
-silence: text over what the VAD calls silence · unsure: every retry was worse, the best is kept."""
+silence: text over what the VAD calls silence · unsure: every retry was worse, the best is kept ·
+overlap: two people speak at once, and one of them may be missing."""
 
 Timing = Literal["measured", "estimated"]
 """measured: the model, or an aligner, found the words in the sound · estimated: shared out over the speech."""

@@ -3,14 +3,15 @@
 In:  segments and Turns. Out: the segments, in more pieces, each with its speaker.
 Word times may be estimates, a few syllables off: a change of voice inside a sentence must be worth more than that, and
 costs nothing after a mark that ends a clause (the cheapest way through all words: Viterbi 1967). A short 嗯 of another
-voice stays a turn of its own; a word is never cut.
+voice stays a turn of its own; a word is never cut. Where two voices are heard at once for longer than that, an engine
+may have written down one of them only: the segment is flagged.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 
@@ -25,6 +26,7 @@ Names = Callable[[int], str]
 _CHANGE_S = 0.35  # so much of words in another voice is put up with rather than a change in mid-clause
 _MARKED_CHANGE_S = 0.05  # after a mark
 _MARKS = tuple("。！？，、；：…!?,;:.")
+_TOGETHER_MS = 500  # two voices at once for so long: more than a 嗯, or than one who begins before the other has ended
 _NEAR_MS = 1_500  # words outside all turns are given to who speaks within this
 
 
@@ -49,12 +51,27 @@ class Turns:
         self._turns = sorted((turn.span.start_ms, turn.span.end_ms, turn.voice) for turn in self.turns)
         self._longest_ms = max((end - start for start, end, _ in self._turns), default=0)
         self._voices = sorted({voice for _, _, voice in self._turns})
+        self._together = list(_together(self._turns))  # disjoint, in order
 
     def __bool__(self) -> bool:
         return bool(self._turns)
 
     def spoken(self, segment: Segment, names: Names) -> list[Segment]:
         """The segment with its speaker, in pieces where there are several; as it is where nobody speaks near it."""
+        return [self._flagged(piece) for piece in self._pieces(segment, names)]
+
+    def _flagged(self, piece: Segment) -> Segment:
+        first = bisect_left(self._together, piece.start_ms, key=lambda span: span[1])
+        ms = 0
+        for start, end in self._together[first:]:
+            if start >= piece.end_ms:
+                break
+            ms += min(end, piece.end_ms) - max(start, piece.start_ms)
+        if ms < _TOGETHER_MS or "overlap" in piece.flags:
+            return piece
+        return replace(piece, flags=(*piece.flags, "overlap"))
+
+    def _pieces(self, segment: Segment, names: Names) -> list[Segment]:
         if not segment.words:
             voice = self.voice_of(segment)
             return [segment if voice is None else replace(segment, speaker=names(voice))]
@@ -141,3 +158,19 @@ class Turns:
             if ms > 0:
                 shares[voice] = shares.get(voice, 0) + ms
         return shares
+
+
+def _together(turns: Sequence[tuple[int, int, int]]) -> Iterator[tuple[int, int]]:
+    """Where at least two voices are heard. `turns`: (start_ms, end_ms, voice), in order."""
+    edges = sorted((at, step, voice) for start, end, voice in turns for at, step in ((start, 1), (end, -1)))
+    heard: Counter[int] = Counter()
+    begun = 0
+    for at, step, voice in edges:
+        before = len(heard)
+        heard[voice] += step
+        if not heard[voice]:
+            del heard[voice]
+        if before < 2 <= len(heard):
+            begun = at
+        elif len(heard) < 2 <= before and at > begun:
+            yield begun, at
