@@ -29,6 +29,7 @@ _BINS = _WINDOW // 2 + 1
 # samples, both multiples of _HOP
 _PIECE = 60 * SAMPLE_RATE // _HOP * _HOP
 _BEFORE = 4 * SAMPLE_RATE // _HOP * _HOP
+_MOST_AT_ONCE = 4
 # what the network remembers, by the names of its inputs; each comes back as `<name>_out`
 _MEMORY = {"conv_cache": (2, 1, 16, 16, 33), "tra_cache": (2, 3, 1, 1, 16), "inter_cache": (2, 1, 33, 16)}
 # the square root of a periodic Hann window: applied twice and overlapped by half, it adds up to one
@@ -38,13 +39,13 @@ Spectra = npt.NDArray[np.complex64]  # [frames, 257]
 
 
 class Denoiser:
-    """GTCRN over recordings, `threads` pieces at once; 15 MB for each of them.
+    """GTCRN over recordings, `threads` pieces at once, four at most: each takes 60 MB.
 
     Raises EngineError `cleaning.unloadable` where the model does not load.
     """
 
     def __init__(self, model: Path, threads: int = 1) -> None:
-        self._threads = threads
+        self._threads = min(threads, _MOST_AT_ONCE)
         try:
             self._session = _session(model)
         except Exception as cause:  # onnxruntime's errors have no class of their own
