@@ -20,7 +20,7 @@ ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src" / "jiyao"
 
 # A room imports only from rooms above its own (DESIGN section 2); a folder is one room.
-GROUND = ("timeline", "messages", "errors", "text", "settings", "weights")
+GROUND = ("timeline", "messages", "errors", "text", "settings", "weights", "inference")
 STATIONS = (
     "audio",
     "documents",

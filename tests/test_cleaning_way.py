@@ -131,6 +131,13 @@ class TestTheWay:
         assert [step.done_ms for step in cleans] == [10_000, 20_000, 24_000]
         assert {step.total_ms for step in cleans} == {24_000}
 
+    def test_no_step_of_it_is_silent(self, sound: Pcm, vad_model: Path) -> None:
+        """In hours of recording each takes longer than a worker may be still: measuring, amplifying, finding speech."""
+        steps: list[Progress] = []
+        pipeline.listen(io.BytesIO(wav(quieter(sound, 60))), vad_model, LOUDER, steps.append)
+        done = [step.done_ms for step in steps if step.stage == "cleaning"]
+        assert done.count(24_000) == 3 and done.count(10_000) == 2
+
 
 @pytest.fixture(scope="module")
 def plain(sound: Pcm, vad_model: Path) -> Listened:

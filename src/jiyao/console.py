@@ -256,5 +256,5 @@ class FetchBar(_Bar):
 
 def _users(offer: Offer) -> tuple[str, ...]:
     """What uses a model here."""
-    others = {**dict.fromkeys(speakers.MODELS, "speakers"), cleaning.DENOISER: "denoise"}
-    return offer.engines or tuple(others[name] for name in (offer.model.name,) if name in others)
+    others = {**dict.fromkeys(speakers.MODELS, ("speakers",)), cleaning.DENOISER: ("denoise",)}
+    return offer.engines or others.get(offer.model.name, ())

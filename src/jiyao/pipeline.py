@@ -182,7 +182,7 @@ def listen(
     notes = [*decoder.notes]
     if options.loudness and (gain_db := _made_louder(pcm, report)):
         notes.append(Note("cleaning.amplified", {"gain": round(gain_db)}))
-        speech = _speech(pcm, vad_model)  # a voice that was too quiet is found now
+        speech = _speech(pcm, vad_model, report)  # a voice that was too quiet is found now
     denoised = None
     if options.denoise:
         try:
@@ -227,10 +227,12 @@ def _made_louder(pcm: Pcm, report: Report) -> float:
     return gain_db
 
 
-def _speech(pcm: Pcm, vad_model: Path) -> Probabilities:
+def _speech(pcm: Pcm, vad_model: Path, report: Report) -> Probabilities:
     detector = SpeechDetector(vad_model)
     for start in range(0, len(pcm), _BLOCK):
-        detector.feed(pcm[start : start + _BLOCK])
+        block = pcm[start : start + _BLOCK]
+        detector.feed(block)
+        report(Progress("cleaning", to_ms(start + len(block)), to_ms(len(pcm))))
     return detector.finish()
 
 

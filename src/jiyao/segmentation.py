@@ -10,16 +10,15 @@ From: silero VAD v6 (MIT, snakers4/silero-vad), its ONNX file through onnxruntim
 
 from __future__ import annotations
 
-import os
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from jiyao.inference import session
 from jiyao.timeline import SAMPLE_RATE, Pcm, Samples, Span, to_samples
 
 FRAME = 512  # samples, 32 ms: what silero hears at once
@@ -60,18 +59,8 @@ class SpeechDetector:
     """Silero VAD over a recording that arrives in blocks of any size. One per recording; not shared by threads."""
 
     def __init__(self, model: Path) -> None:
-        # the locked version has no uploader; should another one be installed, it reads these when it is imported
-        os.environ["ORT_DISABLE_TELEMETRY"] = os.environ["ORT_TELEMETRY_DISABLED"] = "1"
-        import onnxruntime
-
-        onnxruntime.disable_telemetry_events()  # Windows builds of any version trace usage to the system's event log
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1  # decoding runs beside it; a second thread gains nothing on 32 ms frames
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        self._session: Any = onnxruntime.InferenceSession(
-            model.read_bytes(), options, providers=["CPUExecutionProvider"]
-        )
+        # one thread: decoding runs beside it, and a second gains nothing on 32 ms frames
+        self._session = session(model)
         self._h = np.zeros(_STATE, np.float32)
         self._c = np.zeros(_STATE, np.float32)
         self._context: Pcm = np.zeros(_CONTEXT, np.int16)

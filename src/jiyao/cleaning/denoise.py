@@ -11,7 +11,6 @@ From: GTCRN (MIT, Rong et al. 2024, "GTCRN: a speech enhancement model requiring
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -22,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from jiyao.errors import EngineError
+from jiyao.inference import session
 from jiyao.timeline import SAMPLE_RATE, Pcm, to_samples
 
 _WINDOW, _HOP = 512, 256  # samples
@@ -47,7 +47,7 @@ class Denoiser:
     def __init__(self, model: Path, threads: int = 1) -> None:
         self._threads = min(threads, _MOST_AT_ONCE)
         try:
-            self._session = _session(model)
+            self._session = session(_over_frames(model))
         except Exception as cause:  # onnxruntime's errors have no class of their own
             raise EngineError("cleaning.unloadable", reason=type(cause).__name__) from cause
 
@@ -100,18 +100,6 @@ def _to_pcm(samples: npt.NDArray[np.float32]) -> Pcm:
     scaled = np.nan_to_num(samples * np.float32(32768))
     pcm: Pcm = np.clip(np.rint(scaled), -32768, 32767).astype(np.int16)
     return pcm
-
-
-def _session(model: Path) -> Any:
-    # the locked version has no uploader; should another one be installed, it reads these when it is imported
-    os.environ["ORT_DISABLE_TELEMETRY"] = os.environ["ORT_TELEMETRY_DISABLED"] = "1"
-    import onnxruntime
-
-    onnxruntime.disable_telemetry_events()  # Windows builds of any version trace usage to the system's event log
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(_over_frames(model), options, providers=["CPUExecutionProvider"])
 
 
 def _over_frames(model: Path) -> bytes:

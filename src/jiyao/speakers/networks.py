@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from jiyao.inference import session
 from jiyao.speakers.features import Features, levelled
 
 WINDOW = 160_000  # samples, 10 s: what the segmentation network hears at once
 FRAME = 270  # samples from one of its answers to the next
 FRAMES = 589  # answers for a window
-FIRST = (
-    360  # samples before the stretch that its first answer is about: half of the 991 that one answer hears, less 135
-)
+FIRST = 360  # samples before what its first answer is about: half of the 991 that one answer hears, less 135
 VOICES = 3  # that it tells apart in one window
 
 # its classes are sets of voices, at most two at once (Plaquet and Bredin 2023, "Powerset multi-class …")
@@ -30,7 +27,7 @@ class Segmentation:
     """pyannote segmentation 3.0 (MIT, Hervé Bredin), the ONNX file of `weights`."""
 
     def __init__(self, model: Path, threads: int) -> None:
-        self._session = _session(model, threads)
+        self._session = session(model, threads)
         self._input = self._session.get_inputs()[0].name
 
     def active(self, windows: npt.NDArray[np.float32]) -> Active:
@@ -44,23 +41,10 @@ class VoicePrinter:
     """ECAPA-TDNN (`ecapa`): speech of one voice → a direction that is near for the same voice."""
 
     def __init__(self, model: Path, threads: int) -> None:
-        self._session = _session(model, threads)
+        self._session = session(model, threads)
 
     def embedding(self, features: Features) -> Embedding:
         """`features`: of at least 10 frames (100 ms); under a second it tells little."""
         (found,) = self._session.run(None, {"features": levelled(features)[None]})
         vector: Embedding = found[0] / max(float(np.linalg.norm(found[0])), 1e-9)
         return vector
-
-
-def _session(model: Path, threads: int) -> Any:
-    # the locked version has no uploader; should another one be installed, it reads these when it is imported
-    os.environ["ORT_DISABLE_TELEMETRY"] = os.environ["ORT_TELEMETRY_DISABLED"] = "1"
-    import onnxruntime
-
-    onnxruntime.disable_telemetry_events()
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
