@@ -110,6 +110,15 @@ def test_what_the_sidebar_sets_and_what_another_tab_sets(context: BrowserContext
         other.put("/api/settings", json={"terms": "新词", "script": "traditional"}).raise_for_status()
     expect(box).to_have_value("新词")
     expect(page.get_by_role("combobox", name="汉字")).to_have_value("繁体")
+    # switches work both ways; one that lacks its model says what it needs
+    page.locator(_SIDEBAR).get_by_text("放大音量小的录音").click()
+    expect(page.get_by_role("switch", name="放大音量小的录音")).to_be_checked()
+    with running.client() as other:
+        state = other.get("/api/state").json()
+        assert (state["settings"]["loudness"], state["settings"]["denoise"]) == ("on", "off")
+        other.put("/api/settings", json={"loudness": "off"}).raise_for_status()
+    expect(page.get_by_role("switch", name="放大音量小的录音")).not_to_be_checked()
+    assert page.get_by_role("switch", name="降噪").is_enabled() == state["setup"]["denoiser"]["ready"]
     box.fill("→")
     box.press("Control+Enter")
     expect(page.locator(_SIDEBAR).get_by_role("alert")).to_be_visible()
