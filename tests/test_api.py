@@ -158,6 +158,8 @@ class TestState:
             "language": "yue",
             "script": "traditional",
             "speakers": "off",
+            "denoise": "off",
+            "loudness": "off",
             "terms": "OKR\n鸿蒙→鸿濛",
             "terms_count": 2,
             "terms_error": None,
