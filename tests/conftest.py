@@ -31,6 +31,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # Speakers are told apart where a test says so: whether their models lie in this home must not change the others
 os.environ["JIYAO_SPEAKERS"] = "off"
 
+# Two test processes share the cores: threads that spin while they wait would take them from each other's engines
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"  # real recordings on the project's own machines; absent elsewhere
 SAMPLE = ROOT / "samples" / "review.flac"
