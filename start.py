@@ -57,7 +57,7 @@ def main() -> int:
         return code
     if kind == "test":
         return run_tests(arguments[1:])
-    return run([str(PYTHON), "-m", "jiyao", *(arguments or ["web"])])
+    return become([str(PYTHON), "-m", "jiyao", *(arguments or ["web"])])
 
 
 def prepare_alone(kind: str) -> int:
@@ -139,17 +139,27 @@ def run_tests(arguments: list[str]) -> int:
     return 0
 
 
+def become(command: list[str]) -> int:
+    """Let the command take this process's place, so that whoever ends this process ends it; Windows cannot."""
+    if not WINDOWS:
+        os.execve(command[0], command, environment())
+    return run(command)
+
+
 def run(command: list[str]) -> int:
     """Run to the end and return its exit code; Ctrl-C is the child's to handle."""
-    # PYTHONSAFEPATH: a file called av.py in the folder where somebody stands must not be taken for ours (Python 3.11)
-    environment = {**os.environ, "PYTHONUTF8": "1", "PYTHONSAFEPATH": "1"}
-    with subprocess.Popen(command, env=environment) as process:
+    with subprocess.Popen(command, env=environment()) as process:
         while True:
             try:
                 code = process.wait()
             except KeyboardInterrupt:
                 continue
             return code if code >= 0 else 128 - code  # killed by a signal: as shells count it
+
+
+def environment() -> dict[str, str]:
+    # PYTHONSAFEPATH: a file called av.py in the folder where somebody stands must not be taken for ours (Python 3.11)
+    return {**os.environ, "PYTHONUTF8": "1", "PYTHONSAFEPATH": "1"}
 
 
 @contextlib.contextmanager

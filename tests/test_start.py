@@ -21,6 +21,7 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
+import psutil
 import pytest
 
 ROOT = Path(__file__).parent.parent
@@ -299,7 +300,7 @@ def test_a_name_in_the_way_is_said_so(tmp_path: Path) -> None:
 
 
 @POSIX_ONLY
-def test_ctrl_c_is_the_childs_to_handle(place: Place) -> None:
+def test_ctrl_c_is_the_commands_to_handle(place: Place) -> None:
     with launch(place.root, "wait") as process:
         assert process.stdout
         assert process.stdout.readline() == "ready\n"
@@ -309,8 +310,25 @@ def test_ctrl_c_is_the_childs_to_handle(place: Place) -> None:
 
 
 @POSIX_ONLY
-def test_a_killed_child_gives_the_shells_code(place: Place) -> None:
-    assert start(place.root, "die").returncode == 128 + signal.SIGKILL
+def test_ended_by_its_number_it_leaves_nothing_running(place: Place) -> None:
+    """As a service or a shell ends it: the page, with recordings in its memory, must not stay behind."""
+    with launch(place.root, "wait") as process:
+        assert process.stdout
+        assert process.stdout.readline() == "ready\n"
+        family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+        try:
+            process.terminate()
+            _, alive = psutil.wait_procs(family, timeout=20)
+            assert alive == []
+        finally:
+            for one in family:
+                if one.is_running():
+                    one.kill()
+
+
+@POSIX_ONLY
+def test_a_killed_command_looks_killed(place: Place) -> None:
+    assert start(place.root, "die").returncode == -signal.SIGKILL
 
 
 @POSIX_ONLY
