@@ -9,12 +9,15 @@ returned.
 from __future__ import annotations
 
 import os
+import signal
+import stat
 import sys
 import time
 from collections.abc import Mapping
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, Literal, get_args
 
 import typer
@@ -72,9 +75,31 @@ app.add_typer(kept.app, name="vault")
 app.add_typer(terms_cli.app, name="terms")
 
 
+def _end_as_with_ctrl_c() -> None:
+    """A window that is closed (SIGHUP) and a polite end (SIGTERM) cost no text either; `nohup` stays what it is."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    if os.name != "nt" and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, _hang_up)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _hang_up(number: int, frame: FrameType | None) -> None:
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for standard in range(3):
+        with suppress(OSError):  # it may be closed
+            if stat.S_ISCHR(os.fstat(standard).st_mode):  # the terminal, which is gone: a word to it would be an error
+                os.dup2(nowhere, standard)
+    os.close(nowhere)
+    signal.raise_signal(signal.SIGTERM)
+
+
 def main() -> None:
     """Run the command line; every failure becomes a sentence with a remedy and an exit code."""
     console = Console()
+    _end_as_with_ctrl_c()
     try:
         app()
     except JiyaoError as error:

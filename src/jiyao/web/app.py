@@ -52,9 +52,10 @@ def serve(
     open_browser: bool = True,
     shell: Shell = "streamlit",
 ) -> int:
-    """Serve the page until Ctrl-C (130) or SIGTERM (0); where this person's jiyao serves there already, show it (0).
+    """Serve the page until Ctrl-C (130), SIGTERM or the end of its window (0).
 
-    `port` 0: any free one. Raises UsageError where the port is somebody else's.
+    Where this person's jiyao serves there already, show it (0). `port` 0: any free one. Raises UsageError where the
+    port is somebody else's.
     """
     try:
         sockets = launch.listen(host, port)
@@ -85,12 +86,16 @@ def serve(
         if file is not None:
             seal.allow(file)
         _tell(settings, "shell.serves", address=note.address)
-        with contextlib.suppress(KeyboardInterrupt, SystemExit):  # uvicorn passes on the signal that ended it
-            server.run(sockets=sockets)
-    if not server.started:  # `logs` has said why
-        return _FAULT
+        code = 0
+        try:
+            server.run(sockets=sockets)  # it passes on the signal that ended it
+        except KeyboardInterrupt:
+            code = _INTERRUPTED
+        except SystemExit as end:
+            if end.code:  # it could not begin; `logs` has said why
+                return _FAULT
     _tell(settings, "shell.ended")
-    return _INTERRUPTED if server.interrupted else 0
+    return code
 
 
 def _streamlit(desk: Desk, note: Note) -> ASGIApp:
@@ -135,11 +140,6 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, desk: Desk) -> None:
         super().__init__(config)
         self._desk = desk
-        self.interrupted = False
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        self.interrupted |= sig == signal.SIGINT
-        super().handle_exit(sig, frame)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for server in self.servers:
@@ -168,7 +168,7 @@ def _config(app: ASGIApp) -> uvicorn.Config:
 
 @contextlib.contextmanager
 def _ended_by_signals() -> Iterator[None]:
-    """SIGTERM ends this process as Ctrl-C does, with everything put away."""
+    """SIGTERM ends this process as Ctrl-C does, with everything put away; a closed window is one, too (`cli`)."""
     before = signal.signal(signal.SIGTERM, _end)
     try:
         yield
