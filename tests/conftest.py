@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 # A shell starts background jobs with Ctrl-C ignored, and children inherit that: tests of Ctrl-C would wait for ever
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+# so does nohup with the end of a terminal
+if os.name != "nt":
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # Speakers are told apart where a test says so: whether their models lie in this home must not change the others
 os.environ["JIYAO_SPEAKERS"] = "off"

@@ -86,6 +86,17 @@ def test_what_was_recognised_is_kept(starter_home: Path, tmp_path: Path, how: st
     assert (tmp_path / "review.partial.txt").stat().st_size > 20
 
 
+def test_a_terminal_that_takes_no_more_words_costs_no_text(starter_home: Path, tmp_path: Path) -> None:
+    """Its window is gone, and somebody wanted it to go on: every word to the terminal is an error from then on."""
+    command = [sys.executable, "-m", "jiyao", "transcribe", str(SAMPLE), "-o", str(tmp_path), "-f", "txt"]
+    shell = ["/bin/sh", "-c", 'trap "" HUP; exec "$@"', "sh", *command]
+    with window(shell, tmp_path, {**os.environ, "JIYAO_UI": "en", "PYTHONSAFEPATH": "1"}) as opened:
+        opened.until(b"x real time")
+        opened.close()
+        assert opened.process.wait(PATIENCE_S) != 0
+    assert (tmp_path / "review.partial.txt").stat().st_size > 20
+
+
 def test_the_page_goes_with_its_window(tmp_path: Path) -> None:
     place = Place.made(tmp_path)
     with window(place.command("--port", "0", "--no-browser"), place.folder, place.environment()) as opened:

@@ -312,7 +312,7 @@ class _Run:
         """Raises what ended the job before its time; what it had by then is delivered."""
         try:
             view = self._followed(job, name)
-        except KeyboardInterrupt:
+        except (Exception, KeyboardInterrupt):  # a terminal that takes no more words, for one
             self.jobs.cancel(job)
             self.jobs.wait(job)
             self.delivery.partial(self.jobs.transcript(job), name, targets)
