@@ -19,6 +19,8 @@ from tests.web_start import PATIENCE_S, Place
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals and terminals of POSIX")
 
+SAYS_ALL = {"JIYAO_UI": "en", "JIYAO_PROGRESS_EVERY_S": "0"}
+
 # becomes the command, with the terminal for its own
 _ON_IT = """
 import fcntl, os, sys, termios
@@ -69,7 +71,7 @@ def window(command: Sequence[str], cwd: Path, environment: dict[str, str]) -> It
                 process.kill()
 
 
-@pytest.mark.parametrize("how", ["closed", "ended"])
+@pytest.mark.parametrize("how", ["closed", "ended", "ended again and again"])
 def test_what_was_recognised_is_kept(starter_home: Path, tmp_path: Path, how: str) -> None:
     command = [sys.executable, "-m", "jiyao", "transcribe", str(SAMPLE), "-o", str(tmp_path), "-f", "txt"]
     with window(command, tmp_path, {**os.environ, "JIYAO_UI": "en", "PYTHONSAFEPATH": "1"}) as opened:
@@ -79,6 +81,10 @@ def test_what_was_recognised_is_kept(starter_home: Path, tmp_path: Path, how: st
             opened.close()
         else:
             opened.process.send_signal(signal.SIGTERM)
+        while how == "ended again and again" and opened.process.poll() is None:
+            opened.process.send_signal(signal.SIGHUP)  # a shell's, then the kernel's when the shell is gone
+            opened.process.send_signal(signal.SIGTERM)
+            time.sleep(0.02)
         assert opened.process.wait(PATIENCE_S) == 130
     _, alive = psutil.wait_procs(family, timeout=10)
     assert family and alive == []
@@ -113,7 +119,7 @@ def test_the_page_goes_with_its_window(tmp_path: Path) -> None:
 def test_nohup_means_what_it_says(starter_home: Path, tmp_path: Path) -> None:
     command = ["/usr/bin/env", "nohup", sys.executable, "-m", "jiyao", "transcribe", str(SAMPLE), "-o", str(tmp_path)]
     shell = ["/bin/sh", "-c", '"$@" 2>"$0"', str(tmp_path / "said"), *command]
-    with window(shell, tmp_path, {**os.environ, "JIYAO_PROGRESS_EVERY_S": "0", "PYTHONSAFEPATH": "1"}) as opened:
+    with window(shell, tmp_path, {**os.environ, **SAYS_ALL, "PYTHONSAFEPATH": "1"}) as opened:
         family = _awaited(opened, tmp_path / "said")
         opened.close()
         psutil.wait_procs(family, timeout=PATIENCE_S)

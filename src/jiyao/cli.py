@@ -83,10 +83,12 @@ def _end_as_with_ctrl_c() -> None:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
+    signal.signal(number, signal.SIG_IGN)  # once is enough: another would stop the text on its way out
     raise KeyboardInterrupt
 
 
 def _hang_up(number: int, frame: FrameType | None) -> None:
+    signal.signal(number, signal.SIG_IGN)  # the shell sends one, and the kernel another when the shell is gone
     nowhere = os.open(os.devnull, os.O_RDWR)
     for standard in range(3):
         with suppress(OSError):  # it may be closed
@@ -299,9 +301,9 @@ class _Run:
             job = self.jobs.submit(file, file.name, self.options)
             try:
                 view, transcript = self._recognized(job, file.name, targets)
+                self.delivery.whole(transcript, targets)
             finally:
                 self.jobs.remove(job)
-            self.delivery.whole(transcript, targets)
         except JiyaoError as error:
             self.delivery.console.error(error, file.name)
             return error.exit_code
@@ -312,15 +314,15 @@ class _Run:
         """Raises what ended the job before its time; what it had by then is delivered."""
         try:
             view = self._followed(job, name)
+            if self.accept is not None:
+                self.jobs.accept_proposals(job, self.accept)
+            self.delivery.console.proposed(self.jobs.lines(job))
         except (Exception, KeyboardInterrupt):  # a terminal that takes no more words, for one
             self.jobs.cancel(job)
             self.jobs.wait(job)
             self.delivery.partial(self.jobs.transcript(job), name, targets)
             raise
-        if self.accept is not None:
-            self.jobs.accept_proposals(job, self.accept)
         transcript = self.jobs.transcript(job)
-        self.delivery.console.proposed(self.jobs.lines(job))
         if view.state != "done":
             self.delivery.partial(transcript, name, targets)
             raise view.error or self.jobs.fault(job) or RuntimeError(view.state)

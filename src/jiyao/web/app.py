@@ -168,7 +168,7 @@ def _config(app: ASGIApp) -> uvicorn.Config:
 
 @contextlib.contextmanager
 def _ended_by_signals() -> Iterator[None]:
-    """SIGTERM ends this process as Ctrl-C does, with everything put away; a closed window is one, too (`cli`)."""
+    """SIGTERM ends this process as Ctrl-C does, with everything put away; so does a closed window (`cli`)."""
     before = signal.signal(signal.SIGTERM, _end)
     try:
         yield
